@@ -1,0 +1,1 @@
+"""The eight services of Homeostat and its command line."""

@@ -1,0 +1,34 @@
+"""The commands of `homeostat`, gathered."""
+
+from __future__ import annotations
+
+import typer
+
+from services.cli import act, describe, doctor, measure, observe, operate, packs
+
+app = typer.Typer(
+    name="homeostat",
+    help="Keeps running systems healthy: detects, diagnoses, decides, heals, predicts, tunes and learns.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(operate.up)
+app.command()(operate.demo)
+app.command()(observe.status)
+app.command()(observe.incidents)
+app.command()(observe.trace)
+app.command()(observe.decisions)
+app.command()(observe.events)
+app.command()(act.approve)
+app.command()(act.reject)
+app.command()(act.heal)
+app.command()(act.backups)
+app.command()(act.rollback)
+app.command()(doctor.doctor)
+app.add_typer(packs.pack, name="pack")
+app.add_typer(act.dlq, name="dlq")
+app.add_typer(act.token, name="token")
+app.command()(operate.serve)
+app.command()(operate.migrate)
+app.command()(measure.bench)
+app.command()(describe.contracts)

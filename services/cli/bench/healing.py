@@ -1,0 +1,97 @@
+"""Crash → restarted: SIGKILL of a real process until its successor runs, beside a one-second poll of the same crash."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from examples.shop.control import Shop
+from services.cli.bench.bus import percentile
+from services.cli.bench.results import Report, Row
+from services.cli.demo.run import checkout, stage
+from services.cli.local import LocalPlatform
+from shared.packs import Pack
+
+CRASHES = 5
+COMPONENT = "worker"
+RESTART_DEADLINE_S = 60.0
+POLL_S = 1.0
+GRACE_S = 16.0
+"""For so long after a repair an exit has to be confirmed before it counts: each crash here is a fresh one."""
+
+
+async def run(crashes: int = CRASHES) -> Report:
+    """The table of this area."""
+    times: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder:
+        platform = LocalPlatform(Path(folder) / "data", extra_databases=["shop"])
+        async with (
+            platform,
+            stage(platform, checkout(), Console(quiet=True), quiet=True, adapt=without_limits) as scene,
+        ):
+            for _ in range(crashes):
+                times.append(await crash(scene.shop))
+                await scene.calm()
+                await asyncio.sleep(GRACE_S)
+    phases = random.Random(crashes)
+    polled = [await poll_restart(phases.uniform(0, POLL_S)) for _ in range(crashes)]
+    return Report(
+        area="healing",
+        at=datetime.now(UTC),
+        title="Crash → restarted",
+        notes=f"Milliseconds from SIGKILL of the shop's {COMPONENT} until its successor's process runs, detection, "
+        "diagnosis, decision and backup included. The baseline is a supervisor that looks every second.",
+        rows=[_row(f"Homeostat, {crashes} crashes", times), _row(f"poll every {POLL_S:g} s", polled)],
+    )
+
+
+def without_limits(pack: Pack) -> Pack:
+    """One component is broken again and again: the limits that would rightly call a person are lifted."""
+    limits = {"max_attempts": 1_000_000, "actions_per_hour": 1_000_000}
+    playbooks = {name: book.model_copy(update={"cooldown_s": 0.0}) for name, book in pack.playbooks.items()}
+    return pack.model_copy(update={"policy": pack.policy.model_copy(update=limits), "playbooks": playbooks})
+
+
+def _row(what: str, times: Sequence[float]) -> Row:
+    return Row(what, {"p50 ms": percentile(times, 50) * 1e3, "max ms": max(times) * 1e3})
+
+
+async def crash(shop: Shop) -> float:
+    """Kills the component and waits for its successor."""
+    pid = shop.pid(COMPONENT)
+    assert pid is not None, f"{COMPONENT} does not run"
+    began = time.perf_counter()
+    os.kill(pid, signal.SIGKILL)
+    while time.perf_counter() - began < RESTART_DEADLINE_S:
+        successor = shop.pid(COMPONENT)
+        if successor not in (None, pid) and psutil.pid_exists(int(successor or 0)):
+            return time.perf_counter() - began
+        await asyncio.sleep(0.002)
+    raise RuntimeError(f"{COMPONENT} was not restarted within {RESTART_DEADLINE_S:g} s")
+
+
+async def poll_restart(phase_s: float) -> float:
+    """A process killed `phase_s` after a look of a one-second poll that starts it again."""
+    process = await asyncio.create_subprocess_exec("sleep", "60")
+    looked_at = time.perf_counter()
+    await asyncio.sleep(phase_s)
+    began = time.perf_counter()
+    process.kill()
+    await process.wait()
+    while time.perf_counter() - looked_at < POLL_S:
+        await asyncio.sleep(0.002)
+    successor = await asyncio.create_subprocess_exec("sleep", "60")
+    taken = time.perf_counter() - began
+    successor.kill()
+    await successor.wait()
+    return taken

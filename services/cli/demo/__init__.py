@@ -1,0 +1,1 @@
+"""`homeostat demo`: break the shop in five ways, watch it being healed, and report honestly."""

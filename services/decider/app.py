@@ -1,0 +1,59 @@
+"""Wires the decider."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.decider.clients import KillSwitch
+from services.decider.handlers import Casework, Handlers, HealthBook, KnowledgeBook, Pace, People, World
+from services.decider.settings import Settings
+from services.decider.store import Base
+from shared.contracts.decider import Answer, Simulate
+from shared.contracts.detector import Health, Incident
+from shared.contracts.diagnoser import Diagnosis
+from shared.contracts.gateway import ManualRequest
+from shared.contracts.healer import Outcome, SweepRequest
+from shared.contracts.learner import Knowledge
+from shared.contracts.optimizer import Recommendation
+from shared.contracts.predictor import Prediction
+from shared.runtime import Service, serve
+
+TICK_S = 0.25
+PRUNE_S = 3_600.0
+
+
+def build(settings: Settings) -> Service:
+    """The service, ready to run."""
+    service = Service(Settings.SERVICE, settings, Base.metadata)
+    health, knowledge = HealthBook(), KnowledgeBook()
+    pace = Pace(
+        review=timedelta(seconds=settings.decider_review_s),
+        reopened=timedelta(seconds=settings.reopened_settle_s),
+        after_success=timedelta(seconds=settings.after_success_s),
+        keep=timedelta(days=settings.decider_keep_days),
+    )
+    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on)
+    work = Casework(world, pace, service.ids)
+    handlers, people = Handlers(work), People(work)
+    service.bus.watch(Health, health.seen)
+    service.bus.watch(Knowledge, knowledge.seen)
+    service.bus.on(Incident, handlers.incident)
+    service.bus.on(Diagnosis, handlers.diagnosis)
+    service.bus.on(Prediction, handlers.prediction)
+    service.bus.on(Recommendation, handlers.recommendation)
+    service.bus.on(ManualRequest, handlers.request)
+    service.bus.on(Outcome, handlers.outcome)
+    service.bus.answer("answer", Answer, people.answer)
+    service.bus.answer("simulate", Simulate, people.simulate)
+    service.bus.answer("sweep", SweepRequest, handlers.sweep)
+    service.every(TICK_S, "decide-due", handlers.tick)
+    service.every(PRUNE_S, "prune", handlers.prune)
+    return service
+
+
+def main() -> None:
+    serve(lambda: build(Settings()))
+
+
+if __name__ == "__main__":
+    main()

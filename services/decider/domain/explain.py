@@ -1,0 +1,100 @@
+"""A ruling in words and numbers: what, why, how sure, how risky, and why nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.decider.domain.model import Inputs
+from services.decider.domain.options import Option
+from services.decider.domain.scoring import WEIGHTS
+from services.decider.domain.vocabulary import MEANING, CaseKind, Reason, Verdict
+
+if TYPE_CHECKING:
+    from services.decider.domain.decide import Ruling
+
+MAX_ALTERNATIVES = 5
+_LEADS = {
+    Verdict.EXECUTE: "Runs {0} on {1}",
+    Verdict.ASK: "Asks whether to run {0} on {1}",
+    Verdict.OBSERVE: "Would run {0} on {1}, and does not",
+    Verdict.ABSTAIN: "Does not run {0} on {1}",
+}
+
+
+def explain(inputs: Inputs, ruling: Ruling) -> str:
+    """A few sentences, each from a fact."""
+    option = ruling.option
+    if option is not None:
+        lead = _LEADS[ruling.verdict].format(option.playbook, option.component)
+    else:
+        lead = {Verdict.ASK: "Asks for a person", Verdict.OBSERVE: "Watches"}.get(ruling.verdict, "Does nothing")
+    detail = f" ({ruling.detail})" if ruling.detail else ""
+    by = f" By {ruling.decided_by}." if ruling.decided_by != "homeostat" else ""
+    lines = [f"{lead}: {MEANING[ruling.reason]}{detail}.{by}"]
+    if ruling.cause.component and inputs.case.kind is not CaseKind.REQUEST:
+        lines.append(
+            f"Cause: {ruling.cause.category.value} of {ruling.cause.component} ({ruling.cause.signature}), "
+            f"{ruling.cause.confidence:.0%} sure."
+        )
+    if option is not None:
+        lines += _of_option(inputs, ruling, option)
+    lines += _tried(inputs)
+    others = [o for o in ruling.considered if option is None or (o.component, o.playbook) != _key(option)]
+    lines += [f"Not {o.playbook} on {o.component} (score {o.score:.2f}): {why(o, option)}." for o in _few(others)]
+    return "\n".join(lines)
+
+
+def _of_option(inputs: Inputs, ruling: Ruling, option: Option) -> list[str]:
+    record = inputs.record_of(option.cause.signature, option.playbook)
+    known = (
+        f"it helped in {record.successes} of {record.runs} runs ({record.shift:+.0%})"
+        if record is not None and record.runs
+        else "it has no record here yet"
+    )
+    parts = ", ".join(f"{name} {option.criteria[name]:.2f}×{weight:.2f}" for name, weight in WEIGHTS.items())
+    return [
+        f"Confidence {option.confidence:.0%}, needed {option.threshold:.0%}: {known}.",
+        f"{option.risk_words[0].upper()}{option.risk_words[1:]}; the limit is {ruling.risk_max:.0%}.",
+        f"Score {option.score:.2f} = {parts}. Expected to help with {option.expected_success:.0%} "
+        f"within about {option.expected_time_s:.0f} s.",
+    ]
+
+
+def _tried(inputs: Inputs) -> list[str]:
+    if not inputs.case.tried:
+        return []
+    told = ", ".join(f"{one.playbook} ({one.result.value})" for one in inputs.case.tried[-5:])
+    return [f"Tried before in this case: {told}."]
+
+
+def why(option: Option, chosen: Option | None) -> str:
+    """Why an option was not chosen."""
+    if option.rejected_because:
+        return option.rejected_because
+    if option.risk > option.risk_max:
+        return f"risk {option.risk:.0%} is above {option.risk_max:.0%}"
+    if chosen is None:
+        return "nothing may be done now"
+    if option.score > chosen.score:
+        return f"it may not run without a person ({option.level.value}, {option.confidence:.0%} sure)"
+    return f"it scores less than {chosen.playbook}"
+
+
+def _key(option: Option) -> tuple[str, str]:
+    return (option.component, option.playbook)
+
+
+def _few(others: list[Option]) -> list[Option]:
+    return others[:MAX_ALTERNATIVES]
+
+
+def expected_outcome(ruling: Ruling) -> str:
+    """What should come of it, to be compared with what does."""
+    option = ruling.option
+    if option is None or ruling.verdict is Verdict.ABSTAIN or ruling.reason is Reason.MODE_OBSERVE:
+        return "nothing is touched"
+    cleared = {"incident": "the incident is over", "prediction": "the prediction is gone", "none": "no new errors"}
+    return (
+        f"{cleared[option.spec.validation.clear]} within {option.expected_time_s:.0f} s "
+        f"(with {option.expected_success:.0%})"
+    )

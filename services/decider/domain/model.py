@@ -1,0 +1,195 @@
+"""What a decision is made from. All of it is stored with the decision, so that it can be made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from services.decider.domain.vocabulary import FAILURES, CaseKind, Moment, Reason, Result
+from shared.packs import Category, Component, Knob, Mode, Playbook, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A candidate cause of the case, best first in `Case.causes`."""
+
+    component: str
+    category: Category
+    confidence: float
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A run of this case that has ended."""
+
+    playbook: str
+    component: str
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A person's no, or a question that nobody answered: not asked again for the same."""
+
+    reason: Reason
+    playbook: str
+    component: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A person's request for a playbook."""
+
+    playbook: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a prediction says."""
+
+    metric: str
+    moment: Moment
+    eta_s: float
+    probability: float
+    current: float = 0.0
+    limit: float = 0.0
+    traffic_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """A recommended value of a knob."""
+
+    knob: str
+    value: float
+    risk: float
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One incident, prediction, recommendation or request, with what has been done about it."""
+
+    id: UUID
+    kind: CaseKind
+    component: str
+    opened_at: datetime
+    is_open: bool = True
+    pattern: str = ""
+    severity: str = "critical"
+    flapping: bool = False
+    causes: tuple[Cause, ...] = ()
+    symptom_of: UUID | None = None
+    culprit_unaided: bool = False
+    """Nothing can be done, or no more is tried, about the incident that this one is a symptom of."""
+    forecast: Forecast | None = None
+    requested: Requested | None = None
+    tuning: Tuning | None = None
+    tried: tuple[Tried, ...] = ()
+    declined: Declined | None = None
+
+    @property
+    def last_failure(self) -> Tried | None:
+        """The newest run, when it did not help."""
+        return self.tried[-1] if self.tried and self.tried[-1].result in FAILURES else None
+
+    def failed_since_success(self) -> frozenset[tuple[str, str]]:
+        """(component, playbook) of runs that did not help, since one last did."""
+        failed: set[tuple[str, str]] = set()
+        for one in self.tried:
+            if one.result is Result.SUCCEEDED:
+                failed.clear()
+            elif one.result in FAILURES:
+                failed.add((one.component, one.playbook))
+        return frozenset(failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The group of a target: how many members there are, and how many others are healthy and left alone."""
+
+    name: str
+    size: int
+    others_healthy: int
+    others_busy: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is going on around one target. `granted_last_hour` and `busy_targets` are those of its pack."""
+
+    granted_last_hour: int = 0
+    busy_targets: tuple[str, ...] = ()
+    cooling_until: dict[str, datetime] = field(default_factory=dict)
+    """By playbook: when it may run again on this component."""
+    asked_elsewhere: tuple[str, ...] = ()
+    """Playbooks that other live cases ask for on this component."""
+    incident_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A component that may be acted on, with all that its pack says of it."""
+
+    name: str
+    pack: str
+    pack_version: int
+    mode: Mode
+    component: Component
+    policy: Policy
+    playbooks: dict[str, Playbook] = field(default_factory=dict)
+    knobs: tuple[Knob, ...] = ()
+    """Of this component."""
+    dependents: int = 0
+    """Components that call it, directly or not."""
+    others: int = 0
+    """Components of all packs, beside it."""
+    health: str = "unknown"
+    error_count: int = 0
+    group: Group | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def is_down(self) -> bool:
+        return self.health == "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How a playbook has done on a signature. `shift`: points of confidence, (success rate − 0.5) × 0.20."""
+
+    signature: str
+    playbook: str
+    runs: int
+    successes: int
+    success_rate: float
+    shift: float
+    mean_recovery_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's yes to what was asked."""
+
+    by: str
+    playbook: str
+    component: str
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that a decision depends on."""
+
+    now: datetime
+    case: Case
+    targets: dict[str, Target] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+    switched_off: bool = False
+    approval: Approval | None = None
+
+    def record_of(self, signature: str, playbook: str) -> Record | None:
+        return next((r for r in self.records if (r.signature, r.playbook) == (signature, playbook)), None)

@@ -1,0 +1,8 @@
+"""What the decider does with what it hears."""
+
+from services.decider.handlers.casework import Casework, Pace
+from services.decider.handlers.events import Handlers
+from services.decider.handlers.people import People
+from services.decider.handlers.world import HealthBook, KnowledgeBook, World
+
+__all__ = ["Casework", "Handlers", "HealthBook", "KnowledgeBook", "Pace", "People", "World"]

@@ -1,0 +1,183 @@
+"""Between the wire and the domain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from services.decider.domain import (
+    Case,
+    CaseKind,
+    Cause,
+    Forecast,
+    Inputs,
+    Moment,
+    Option,
+    Requested,
+    Ruling,
+    Target,
+    Tuning,
+    Verdict,
+    why,
+)
+from shared.contracts import base, decider
+from shared.contracts.detector import Incident
+from shared.contracts.diagnoser import Diagnosis
+from shared.contracts.gateway import ManualRequest
+from shared.contracts.optimizer import Recommendation
+from shared.contracts.predictor import Prediction
+from shared.packs import Category
+
+MAX_ALTERNATIVES = 20
+
+
+def of_incident(event: Incident) -> Case:
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.INCIDENT,
+        component=event.component,
+        opened_at=event.opened_at,
+        is_open=event.is_open,
+        pattern=event.pattern,
+        severity=event.severity.value,
+        flapping=event.flapping,
+    )
+
+
+def of_diagnosis(event: Diagnosis) -> Case:
+    return Case(
+        id=event.case_id,
+        kind=CaseKind(event.case_kind.value),
+        component=event.component,
+        opened_at=event.at,
+        causes=causes(event),
+        symptom_of=event.symptom_of,
+    )
+
+
+def causes(event: Diagnosis) -> tuple[Cause, ...]:
+    return tuple(Cause(c.component, c.category, c.confidence, c.signature) for c in event.causes)
+
+
+def of_prediction(event: Prediction) -> Case:
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.PREDICTION,
+        component=event.component,
+        opened_at=event.at,
+        is_open=Moment(event.moment.value) is not Moment.GONE,
+        pattern=event.predicted_issue,
+        severity="warning",
+        causes=(Cause(event.component, _category_of(event.signature), event.probability, event.signature),),
+        forecast=Forecast(
+            metric=event.metric,
+            moment=Moment(event.moment.value),
+            eta_s=event.eta_s,
+            probability=event.probability,
+            current=event.current,
+            limit=event.limit,
+            traffic_per_s=event.traffic_per_s or 0.0,
+        ),
+    )
+
+
+def _category_of(signature: str) -> Category:
+    """A prediction's signature begins with its category; a pack may name it otherwise."""
+    try:
+        return Category(signature.partition(":")[0])
+    except ValueError:
+        return Category.RESOURCE_EXHAUSTION
+
+
+def of_request(event: ManualRequest) -> Case:
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.REQUEST,
+        component=event.component,
+        opened_at=event.at,
+        pattern="request",
+        severity="warning",
+        requested=Requested(event.playbook, event.by),
+    )
+
+
+def of_recommendation(event: Recommendation) -> Case:
+    """The optimizer is as sure as its recommendation is safe: it offers none whose gain isn't significant."""
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.RECOMMENDATION,
+        component=event.component,
+        opened_at=event.at,
+        pattern=f"knob:{event.knob}",
+        severity="warning",
+        causes=(Cause(event.component, Category.TUNING, 1.0 - event.risk, f"tuning:{event.knob}"),),
+        tuning=Tuning(event.knob, event.recommended, event.risk),
+    )
+
+
+# ---- out
+
+
+def alternatives(ruling: Ruling) -> tuple[decider.Alternative, ...]:
+    return tuple(_alternative(option, ruling.option) for option in ruling.considered[:MAX_ALTERNATIVES])
+
+
+def _alternative(option: Option, chosen: Option | None) -> decider.Alternative:
+    is_chosen = chosen is not None and (option.component, option.playbook) == (chosen.component, chosen.playbook)
+    return decider.Alternative(
+        playbook=option.playbook,
+        score=option.score,
+        criteria=option.criteria,
+        rejected_because="" if is_chosen else why(option, chosen),
+    )
+
+
+def plan(option: Option, target: Target, http_hosts: tuple[str, ...]) -> decider.Plan:
+    return decider.Plan(
+        pack=target.pack,
+        pack_version=target.pack_version,
+        playbook=option.playbook,
+        spec=option.spec,
+        component=target.name,
+        target=target.component,
+        http_hosts=http_hosts,
+    )
+
+
+def event(
+    inputs: Inputs,
+    ruling: Ruling,
+    *,
+    event_id: UUID,
+    decision_id: UUID,
+    revision: int,
+    expires_at: datetime | None,
+    http_hosts: tuple[str, ...],
+) -> decider.Decision:
+    """The decision as it is told. It has a plan unless nothing is, or would be, done."""
+    option = ruling.option if ruling.verdict is not Verdict.ABSTAIN else None
+    return decider.Decision(
+        id=event_id,
+        at=inputs.now,
+        component=ruling.component,
+        case_id=inputs.case.id,
+        case_kind=base.CaseKind(inputs.case.kind.value),
+        decision_id=decision_id,
+        revision=revision,
+        verdict=decider.Verdict(ruling.verdict.value),
+        reason=ruling.reason.value,
+        category=ruling.cause.category,
+        signature=ruling.cause.signature,
+        pattern=inputs.case.pattern,
+        confidence=ruling.confidence,
+        threshold=ruling.threshold,
+        risk=ruling.risk,
+        risk_max=ruling.risk_max,
+        mode=ruling.mode.value,
+        dry_run=ruling.dry_run,
+        plan=plan(option, inputs.targets[option.component], http_hosts) if option else None,
+        alternatives=alternatives(ruling),
+        explanation=ruling.explanation,
+        expires_at=expires_at,
+        decided_by=ruling.decided_by,
+    )

@@ -1,0 +1,151 @@
+"""Gathers what a decision depends on: packs, health, records, what runs where, and the kill switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
+from services.decider.domain.life import UNAIDED
+from services.decider.store import cases, decisions, grants
+from shared.contracts.detector import Health
+from shared.contracts.learner import Knowledge
+from shared.outbox import Unit
+from shared.packs.book import PackBook, Placed
+
+SERVING = frozenset({"healthy", "warning"})
+
+
+@dataclass
+class HealthBook:
+    """The newest health of each component."""
+
+    _seen: dict[str, Health] = field(default_factory=dict)
+
+    async def seen(self, component: str, health: Health | None) -> None:
+        """For `bus.watch(Health, book.seen)`."""
+        if health is None:
+            self._seen.pop(component, None)
+        else:
+            self._seen[component] = health
+
+    def status(self, component: str) -> str:
+        return self._seen[component].status.value if component in self._seen else "unknown"
+
+    def error_count(self, component: str) -> int:
+        return self._seen[component].error_count if component in self._seen else 0
+
+
+@dataclass
+class KnowledgeBook:
+    """How each playbook has done on each signature."""
+
+    _known: dict[str, Record] = field(default_factory=dict)
+
+    async def seen(self, slug: str, event: Knowledge | None) -> None:
+        """For `bus.watch(Knowledge, book.seen)`."""
+        if event is None:
+            self._known.pop(slug, None)
+        else:
+            self._known[slug] = Record(
+                event.signature,
+                event.playbook,
+                event.runs,
+                event.successes,
+                event.success_rate,
+                event.confidence_shift,
+                event.mean_recovery_s,
+            )
+
+    def of(self, signatures: Collection[str]) -> tuple[Record, ...]:
+        found = [record for record in self._known.values() if record.signature in signatures]
+        return tuple(sorted(found, key=lambda record: (record.signature, record.playbook)))
+
+
+@dataclass
+class World:
+    """Everything around a case."""
+
+    packs: PackBook
+    health: HealthBook
+    knowledge: KnowledgeBook
+    switched_off: Callable[[], bool]
+
+    async def lock(self, unit: Unit, *cases_: Case) -> None:
+        """Deciding for the packs of these cases waits until the unit ends: two replicas never both grant."""
+        placed = [self.packs.component(name) for case in cases_ for name in involved(case)]
+        await grants.lock_packs(unit.session, {one.pack.pack for one in placed if one is not None})
+
+    async def inputs(self, unit: Unit, case: Case, approval: Approval | None = None) -> Inputs:
+        """What the case is decided from. The packs' locks must be held, except for a simulation."""
+        placed = {name: one for name in involved(case) if (one := self.packs.component(name)) is not None}
+        ledgers = await self._ledgers(unit, case, placed)
+        groups = {name: await self._group(unit, name, one) for name, one in placed.items()}
+        return Inputs(
+            now=unit.now,
+            case=case,
+            targets={name: self._target(case, name, one, ledgers[name], groups[name]) for name, one in placed.items()},
+            records=self.knowledge.of({cause.signature for cause in case.causes}),
+            switched_off=self.switched_off(),
+            approval=approval,
+        )
+
+    async def is_unaided(self, unit: Unit, case_id: UUID | None) -> bool:
+        """Nothing is done about this case by anyone but a person."""
+        reason = await decisions.last_reason(unit.session, case_id) if case_id else None
+        return reason in {one.value for one in UNAIDED}
+
+    def _target(self, case: Case, name: str, placed: Placed, ledger: Ledger, group: Group | None) -> Target:
+        health = self.health.status(name)
+        if case.kind is CaseKind.INCIDENT and name == case.component and case.severity == "critical":
+            health = "critical"  # the incident may be heard before the health that it makes
+        return Target(
+            name=name,
+            pack=placed.pack.pack,
+            pack_version=placed.version,
+            mode=placed.pack.mode,
+            component=placed.component,
+            policy=placed.pack.policy,
+            playbooks=placed.pack.playbooks,
+            knobs=tuple(knob for knob in placed.pack.knobs if knob.component == name),
+            dependents=len(self.packs.dependents_of(name)),
+            others=sum(len(applied.pack.components) for applied in self.packs.packs.values()) - 1,
+            health=health,
+            error_count=self.health.error_count(name),
+            group=group,
+            ledger=ledger,
+        )
+
+    async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
+        packs = {one.pack.pack for one in placed.values()}
+        spent = await grants.granted_since(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
+        busy = await grants.busy(unit.session, packs)
+        cooling = await grants.cooling(unit.session, placed, unit.now)
+        asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
+        return {
+            name: Ledger(
+                granted_last_hour=spent.get(one.pack.pack, 0),
+                busy_targets=busy.get(one.pack.pack, ()),
+                cooling_until=cooling.get(name, {}),
+                asked_elsewhere=asked.get(name, ()),
+                incident_open=await cases.has_open_incident(unit.session, name, case.id),
+            )
+            for name, one in placed.items()
+        }
+
+    async def _group(self, unit: Unit, name: str, placed: Placed) -> Group | None:
+        group = placed.component.group
+        if group is None:
+            return None
+        members = [other for other, component in placed.pack.components.items() if component.group == group]
+        others = [other for other in members if other != name]
+        busy = await grants.busy_components(unit.session, others)
+        healthy = sum(self.health.status(other) in SERVING and other not in busy for other in others)
+        return Group(group, len(members), healthy, len(busy))
+
+
+def involved(case: Case) -> list[str]:
+    """Components that a decision of the case may look at."""
+    names = [case.component, *(cause.component for cause in case.causes), *(one.component for one in case.tried)]
+    return list(dict.fromkeys(names))

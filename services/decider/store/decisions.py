@@ -1,0 +1,52 @@
+"""Decisions: one live decision a case, with its inputs and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.decider.domain.vocabulary import Verdict
+from services.decider.store.models import DecisionRow
+
+
+async def live(session: AsyncSession, case_id: UUID) -> DecisionRow | None:
+    """The case's decision that isn't closed. The case's row must be locked."""
+    statement = select(DecisionRow).where(DecisionRow.case_id == case_id, DecisionRow.closed_at.is_(None))
+    return (await session.execute(statement, execution_options={"populate_existing": True})).scalar_one_or_none()
+
+
+async def by_id(session: AsyncSession, decision_id: UUID) -> DecisionRow | None:
+    return await session.get(DecisionRow, decision_id, populate_existing=True)
+
+
+async def last_reason(session: AsyncSession, case_id: UUID) -> str | None:
+    """Reason of the newest decision of a case."""
+    statement = (
+        select(DecisionRow.reason).where(DecisionRow.case_id == case_id).order_by(DecisionRow.ordinal.desc()).limit(1)
+    )
+    found: str | None = await session.scalar(statement)
+    return found
+
+
+async def asked_elsewhere(session: AsyncSession, components: Collection[str], but: UUID) -> dict[str, tuple[str, ...]]:
+    """By component: the playbooks that other cases ask for."""
+    rows = await session.execute(
+        select(DecisionRow.component, DecisionRow.chosen_action).where(
+            DecisionRow.component.in_(components),
+            DecisionRow.verdict == Verdict.ASK.value,
+            DecisionRow.closed_at.is_(None),
+            DecisionRow.case_id != but,
+        )
+    )
+    found: dict[str, set[str]] = {}
+    for component, playbook in rows:
+        if playbook is not None:
+            found.setdefault(component, set()).add(playbook)
+    return {component: tuple(sorted(playbooks)) for component, playbooks in found.items()}
+
+
+def add(session: AsyncSession, row: DecisionRow) -> None:
+    session.add(row)

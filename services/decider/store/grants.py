@@ -1,0 +1,84 @@
+"""Grants: who acts where. Read and written under the locks of the packs, so that no two replicas both grant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Float, cast, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.decider.store.models import GrantRow
+
+BUDGET_WINDOW = timedelta(hours=1)
+
+
+async def lock_packs(session: AsyncSession, packs: Collection[str]) -> None:
+    """Serialises deciding for these packs until the unit ends; always in the same order, so that nobody waits in a
+    circle."""
+    for pack in sorted(set(packs)):
+        await session.execute(
+            text("select pg_advisory_xact_lock(hashtext('decider:pack'), hashtext(:pack))"), {"pack": pack}
+        )
+
+
+async def granted_since(session: AsyncSession, packs: Collection[str], since: datetime) -> dict[str, int]:
+    rows = await session.execute(
+        select(GrantRow.pack, func.count().label("granted"))
+        .where(GrantRow.pack.in_(packs), GrantRow.granted_at > since)
+        .group_by(GrantRow.pack)
+    )
+    return {row.pack: row.granted for row in rows}
+
+
+async def busy(session: AsyncSession, packs: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """By pack: components with a run that hasn't ended."""
+    rows = await session.execute(
+        select(GrantRow.pack, GrantRow.component).where(GrantRow.pack.in_(packs), GrantRow.finished_at.is_(None))
+    )
+    found: dict[str, set[str]] = {}
+    for pack, component in rows:
+        found.setdefault(pack, set()).add(component)
+    return {pack: tuple(sorted(components)) for pack, components in found.items()}
+
+
+async def busy_components(session: AsyncSession, components: Collection[str]) -> frozenset[str]:
+    rows = await session.execute(
+        select(GrantRow.component).where(GrantRow.component.in_(components), GrantRow.finished_at.is_(None))
+    )
+    return frozenset(rows.scalars())
+
+
+async def cooling(session: AsyncSession, components: Collection[str], now: datetime) -> dict[str, dict[str, datetime]]:
+    """By component and playbook: when it may run again, where that is still to come."""
+    ended = func.coalesce(GrantRow.finished_at, GrantRow.granted_at)
+    until = ended + func.make_interval(0, 0, 0, 0, 0, 0, cast(GrantRow.cooldown_s, Float))
+    rows = await session.execute(
+        select(GrantRow.component, GrantRow.playbook, func.max(until))
+        .where(GrantRow.component.in_(components), until > now)
+        .group_by(GrantRow.component, GrantRow.playbook)
+    )
+    found: dict[str, dict[str, datetime]] = {}
+    for component, playbook, at in rows:
+        found.setdefault(component, {})[playbook] = at
+    return found
+
+
+def add(session: AsyncSession, row: GrantRow) -> None:
+    session.add(row)
+
+
+async def of_decision(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
+    return await session.get(GrantRow, decision_id, populate_existing=True)
+
+
+async def lapsed(session: AsyncSession, now: datetime, limit: int) -> list[GrantRow]:
+    """Runs of which nothing was heard within their lease."""
+    rows = await session.execute(
+        select(GrantRow)
+        .where(GrantRow.finished_at.is_(None), GrantRow.lease_until < now)
+        .order_by(GrantRow.lease_until)
+        .limit(limit)
+    )
+    return list(rows.scalars())

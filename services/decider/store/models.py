@@ -1,0 +1,96 @@
+"""The decider's tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Float, Index, Numeric, String, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.db import service_base
+
+Base = service_base()
+
+
+class CaseRow(Base):  # type: ignore[misc, valid-type]
+    """One case and when to look at it next. `state`: open, asking, running, settled or closed."""
+
+    __tablename__ = "cases"
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    component: Mapped[str] = mapped_column(String(64), index=True)
+    state: Mapped[str] = mapped_column(String(16))
+    is_open: Mapped[bool]
+    incident_revision: Mapped[int]
+    source_revision: Mapped[int]
+    """Of the newest diagnosis or prediction heard."""
+    symptom_of: Mapped[UUID | None] = mapped_column(index=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    ordinal: Mapped[int]
+    """Number of the decision that is live or comes next: the decision's id is made of case and ordinal."""
+    tries: Mapped[int]
+    """Refusals in a row, for the pause before the next look."""
+    next_at: Mapped[datetime | None] = mapped_column(index=True)
+    updated_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DecisionRow(Base):  # type: ignore[misc, valid-type]
+    """One decision at its newest revision, with all that it was made from (requirement M01)."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        Index("uq_decisions_live_case", "case_id", unique=True, postgresql_where=text("closed_at is null")),
+        Index("ix_decisions_asking", "component", postgresql_where=text("verdict = 'ask' and closed_at is null")),
+    )
+
+    decision_id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(index=True)
+    ordinal: Mapped[int]
+    revision: Mapped[int]
+    decision_type: Mapped[str] = mapped_column(String(16))
+    component: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(32))
+    category: Mapped[str] = mapped_column(String(32))
+    signature: Mapped[str] = mapped_column(Text)
+    dry_run: Mapped[bool]
+    context_data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    chosen_action: Mapped[str | None] = mapped_column(Text)
+    alternatives_considered: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    confidence_score: Mapped[Decimal] = mapped_column(Numeric(3, 2))
+    risk_assessment: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    expected_outcome: Mapped[str] = mapped_column(Text)
+    actual_outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    event: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    decided_by: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    updated_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class GrantRow(Base):  # type: ignore[misc, valid-type]
+    """A right to act on one component, from the decision to the run's end. The index lets one at a time be open."""
+
+    __tablename__ = "grants"
+    __table_args__ = (
+        Index("ix_grants_pack", "pack", "granted_at"),
+        Index("ix_grants_component", "component", "playbook"),
+        Index("uq_grants_busy_component", "component", unique=True, postgresql_where=text("finished_at is null")),
+    )
+
+    decision_id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID]
+    pack: Mapped[str] = mapped_column(String(64))
+    component: Mapped[str] = mapped_column(String(64))
+    playbook: Mapped[str] = mapped_column(Text)
+    cooldown_s: Mapped[float] = mapped_column(Float)
+    granted_at: Mapped[datetime]
+    lease_until: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    result: Mapped[str | None] = mapped_column(String(16))

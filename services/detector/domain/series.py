@@ -1,0 +1,85 @@
+"""One series of one component: its usual range, its limits, and the counters it feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.detector.domain.adaptive import UsualRange
+from services.detector.domain.ratios import RatioLimit
+from services.detector.domain.thresholds import Breach, Limit
+
+COUNTER_SUFFIXES = ("_total", "_count", "_sum")
+UNLEARNED_SUFFIXES = ("_bucket", "_created", "_info")
+"""Series whose single readings tell nothing: histogram buckets are covered by their count and sum."""
+
+
+class Shape(StrEnum):
+    """How readings are learned. By the naming rules of OpenMetrics."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    UNLEARNED = "unlearned"
+
+
+def shape_of(name: str) -> Shape:
+    if name.endswith(UNLEARNED_SUFFIXES):
+        return Shape.UNLEARNED
+    return Shape.COUNTER if name.endswith(COUNTER_SUFFIXES) else Shape.GAUGE
+
+
+def series_key(name: str, labels: Mapping[str, str]) -> str:
+    """`name{a="1",b="2"}`: the same whatever the order of the labels.
+
+    >>> series_key("up", {}), series_key("up", {"b": "2", "a": "1"})
+    ('up', 'up{a="1",b="2"}')
+    """
+    if not labels:
+        return name
+    return name + "{" + ",".join(f'{label}="{labels[label]}"' for label in sorted(labels)) + "}"
+
+
+@dataclass(slots=True)
+class Series:
+    """State of one series. What the packs ask of it (`limits`, `ratios`) is set by `ask` and isn't state."""
+
+    name: str
+    labels: dict[str, str]
+    usual: UsualRange = field(default_factory=UsualRange)
+    last: float | None = None
+    last_at: float = 0.0
+    seen_now: float = 0.0
+    breaches: dict[str, Breach] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tracked:
+    """A series with everything that is worked out once and used for each reading."""
+
+    series: Series
+    name: str
+    labels: dict[str, str]
+    key: str
+    shape: Shape
+    usual: UsualRange
+    limits: tuple[tuple[Limit, Breach], ...] = ()
+    errors_of: tuple[RatioLimit, ...] = ()
+    totals_of: tuple[RatioLimit, ...] = ()
+    plain: bool = True
+    """A gauge nobody asks anything of: only its range is learned."""
+
+    @classmethod
+    def of(cls, series: Series) -> Tracked:
+        key = series_key(series.name, series.labels)
+        return cls(series, series.name, series.labels, key, shape_of(series.name), series.usual)
+
+    def ask(self, limits: Sequence[Limit], ratios: Sequence[RatioLimit]) -> None:
+        """Take up what the packs ask now; a breach that is still asked about goes on."""
+        asked = [limit for limit in limits if limit.metric == self.name]
+        old = self.series.breaches
+        self.series.breaches = {limit.key: old.get(limit.key, Breach()) for limit in asked}
+        self.limits = tuple((limit, self.series.breaches[limit.key]) for limit in asked)
+        self.errors_of = tuple(ratio for ratio in ratios if ratio.counts_errors(self.name, self.labels))
+        self.totals_of = tuple(ratio for ratio in ratios if ratio.counts_total(self.name))
+        self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of)

@@ -1,0 +1,6 @@
+"""What the detector does with each message: the wire on one side, the domain on the other."""
+
+from services.detector.handlers.fold import WireFold
+from services.detector.handlers.handlers import Handlers
+
+__all__ = ["Handlers", "WireFold"]

@@ -1,0 +1,161 @@
+"""One short method per event and request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID, uuid5
+
+import structlog
+
+from services.detector import store
+from services.detector.domain.fold import PartitionState
+from services.detector.domain.incidents import IncidentPolicy
+from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised
+from services.detector.domain.watch import Watch, compile_packs
+from services.detector.handlers import wire
+from services.detector.handlers.fold import WireFold
+from shared.bus import partition_of
+from shared.contracts.base import Event
+from shared.contracts.detector import Swept
+from shared.contracts.healer import Phase, RunProgress, SweepRequest
+from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
+from shared.outbox import Unit
+from shared.packs.book import PackBook
+from shared.packs.model import Probe
+
+log = structlog.get_logger()
+
+_REPAIRS = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c03")
+TOUCHING = frozenset({Phase.PLANNED, Phase.STEP, Phase.ROLLING_BACK})
+"""Before the first touch, at each, and before undoing: each starts the time of grace anew."""
+"""Phases of a run during which its component may go down and up by the run's own doing."""
+TICK_PROBE = "homeostat/tick"
+
+
+class Runner(Protocol):
+    """Whoever runs the probes."""
+
+    def configure(self, probes: Iterable[tuple[Probe, frozenset[str]]]) -> None:
+        """Run exactly these; each with the hosts it may call."""
+
+    async def sweep(self) -> int:
+        """Run all of them now; how many there were."""
+
+
+@dataclass
+class Handlers:
+    """Holds the rules in force and the partitions this replica owns."""
+
+    packs: PackBook
+    runner: Runner
+    publish: Callable[[Event], Awaitable[None]]
+    ids: Callable[[], UUID]
+    policy: IncidentPolicy
+    repair_grace_s: float
+    retention: timedelta
+    probes_on: bool = True
+    folds: Callable[[], Iterable[WireFold]] = field(default=lambda: ())
+    watch: Watch = field(default_factory=Watch)
+    owned: frozenset[int] = frozenset()
+
+    # ---- telemetry
+
+    def make_fold(self, _partition: int) -> WireFold:
+        return WireFold(PartitionState(self.watch, self.policy, self.repair_grace_s))
+
+    async def commit(self, unit: Unit, effects: Sequence[Effect]) -> None:
+        """Tables and events in the transaction that also keeps the state they follow from."""
+        incidents = [effect for effect in effects if isinstance(effect, IncidentRevised)]
+        healths = [effect for effect in effects if isinstance(effect, HealthChanged)]
+        await store.save_incidents(unit.session, [wire.incident_row(each, unit.now) for each in incidents])
+        await store.save_health(unit.session, [wire.health_row(each) for each in healths])
+        for effect in effects:
+            match effect:
+                case IncidentRevised():
+                    log.info(
+                        "incident",
+                        case_id=str(effect.incident_id),
+                        transition=effect.transition.value,
+                        component=effect.component,
+                        pattern=effect.pattern,
+                        revision=effect.revision,
+                    )
+                    unit.emit(wire.incident(effect))
+                case AnomalyFound():
+                    unit.emit(wire.anomaly(effect))
+        for component in {each.component: each for each in healths}.values():
+            unit.emit(wire.health(component))
+
+    def partitions_changed(self, owned: frozenset[int]) -> None:
+        self.owned = owned
+        self._run_probes()
+
+    # ---- packs
+
+    def packs_changed(self) -> None:
+        """New rules hold from the next message on; what was learned and what is open stay."""
+        try:
+            self.watch = compile_packs(applied.pack for applied in self.packs.packs.values())
+        except re.error as error:
+            log.error("a pack's pattern is no regular expression; the former rules stay", error=str(error))
+            return
+        for fold in self.folds():
+            fold.state.configure(self.watch)
+        self._run_probes()
+
+    def _run_probes(self) -> None:
+        if not self.probes_on:
+            return
+        self.runner.configure(
+            (probe, frozenset(applied.pack.http_hosts))
+            for applied in self.packs.packs.values()
+            for probe in applied.pack.probes
+            if partition_of(probe.component) in self.owned
+        )
+
+    # ---- events and requests
+
+    async def repair_progress(self, event: RunProgress, _unit: Unit) -> None:
+        """A repair is told to the partition's state in stream order, so that its exits aren't mistaken for crashes."""
+        if event.dry_run or event.phase not in TOUCHING:
+            return
+        await self.publish(
+            Change(
+                id=uuid5(_REPAIRS, str(event.id)),
+                at=event.at,
+                component=event.component,
+                kind=ChangeKind.REPAIR,
+                summary=f"{event.playbook}: {event.phase.value} {event.step}".strip(),
+                ref=str(event.decision_id),
+            )
+        )
+
+    async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
+        """Looks at everything this replica watches, now."""
+        looked_at = await self.runner.sweep()
+        open_ = await store.count_open(unit.session)
+        summary = f"{looked_at} probes run, {open_} incidents open"
+        return Swept(id=self.ids(), at=unit.now, service="detector", looked_at=looked_at, summary=summary)
+
+    # ---- periodic
+
+    async def tick(self, unit: Unit) -> None:
+        """Lets time pass for components with open incidents, also when nobody reports on them any more."""
+        for component in await store.components_with_open_incidents(unit.session):
+            await self.publish(
+                Check(
+                    id=self.ids(),
+                    at=unit.now,
+                    component=component,
+                    probe=TICK_PROBE,
+                    kind=CheckKind.CUSTOM,
+                    result=CheckResult.OK,
+                )
+            )
+
+    async def prune(self, unit: Unit) -> None:
+        await store.prune_incidents(unit.session, unit.now, self.retention)

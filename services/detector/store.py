@@ -1,0 +1,157 @@
+"""The detector's tables: incidents and health as they are now, and the last known bytes of watched files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    delete,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.db import NAMING, messaging_tables
+
+Json = str | float | bool | None | dict[str, "Json"] | list["Json"]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True), UUID: Uuid}
+
+
+messaging_tables(Base.metadata)
+
+
+class IncidentRow(Base):
+    """The newest revision of one incident."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        CheckConstraint("status in ('open', 'resolved')", name="status"),
+        CheckConstraint("(status = 'resolved') = (resolved_at is not null)", name="resolved"),
+        Index("ix_incidents_open", "component", postgresql_where=text("status = 'open'")),
+        Index("ix_incidents_opened_at", "opened_at"),
+        Index("ix_incidents_resolved_at", "resolved_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    transition: Mapped[str] = mapped_column(String(20))
+    component: Mapped[str] = mapped_column(String(64))
+    fingerprint: Mapped[str] = mapped_column(Text)
+    incident_type: Mapped[str] = mapped_column(String(200))
+    """The pattern: `process-exited`, `error-ratio`, `log:rate_limit`, …"""
+    detection_method: Mapped[str] = mapped_column(String(20))
+    severity: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(10))
+    summary: Mapped[str] = mapped_column(Text)
+    opened_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    resolved_at: Mapped[datetime | None]
+    occurrences: Mapped[int] = mapped_column(Integer)
+    error_count: Mapped[int] = mapped_column(Integer)
+    flapping: Mapped[bool] = mapped_column(Boolean)
+    evidence: Mapped[Json] = mapped_column(JSONB, nullable=False)
+    labels: Mapped[Json] = mapped_column(JSONB, nullable=False)
+    updated_at: Mapped[datetime]
+
+
+class HealthRow(Base):
+    """Health of one component now."""
+
+    __tablename__ = "health"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    status: Mapped[str] = mapped_column(String(10))
+    since: Mapped[datetime]
+    error_count: Mapped[int] = mapped_column(Integer)
+    open_incidents: Mapped[Json] = mapped_column(JSONB, nullable=False)
+    told_at: Mapped[datetime]
+
+
+class WatchedFileRow(Base):
+    """What a watched file was when last looked at: a change made while nobody looked is still told."""
+
+    __tablename__ = "watched_file"
+
+    probe: Mapped[str] = mapped_column(Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Empty: the file wasn't there."""
+    seen_at: Mapped[datetime]
+
+
+async def save_incidents(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
+    """Each incident's newest revision; an older one never replaces a newer one."""
+    if not rows:
+        return
+    newest = {row["id"]: row for row in rows}
+    statement = upsert(IncidentRow)
+    replaced = {
+        column.name: statement.excluded[column.name] for column in IncidentRow.__table__.columns if column.name != "id"
+    }
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[IncidentRow.id], set_=replaced, where=IncidentRow.revision < statement.excluded.revision
+        ),
+        list(newest.values()),
+    )
+
+
+async def save_health(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
+    if not rows:
+        return
+    newest = {row["component"]: row for row in rows}
+    statement = upsert(HealthRow)
+    replaced = {
+        name: statement.excluded[name] for name in ("status", "since", "error_count", "open_incidents", "told_at")
+    }
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=[HealthRow.component], set_=replaced), list(newest.values())
+    )
+
+
+async def components_with_open_incidents(session: AsyncSession) -> list[str]:
+    found = await session.scalars(
+        select(IncidentRow.component).where(IncidentRow.status == "open").distinct().order_by(IncidentRow.component)
+    )
+    return list(found)
+
+
+async def prune_incidents(session: AsyncSession, now: datetime, older_than: timedelta) -> None:
+    """Forgets incidents resolved longer ago: the streams and the audit trail keep the story."""
+    await session.execute(delete(IncidentRow).where(IncidentRow.resolved_at < now - older_than))
+
+
+async def known_file(session: AsyncSession, probe: str) -> str | None:
+    """Last known SHA-256 of the file a probe watches; None at first sight."""
+    return await session.scalar(select(WatchedFileRow.sha256).where(WatchedFileRow.probe == probe))
+
+
+async def remember_file(session: AsyncSession, probe: str, sha256: str, now: datetime) -> None:
+    row = upsert(WatchedFileRow).values(probe=probe, sha256=sha256, seen_at=now)
+    await session.execute(
+        row.on_conflict_do_update(index_elements=[WatchedFileRow.probe], set_={"sha256": sha256, "seen_at": now})
+    )
+
+
+async def count_open(session: AsyncSession) -> int:
+    found = await session.scalar(select(func.count()).select_from(IncidentRow).where(IncidentRow.status == "open"))
+    return found or 0

@@ -1,0 +1,170 @@
+"""One method per event: keep what it says, decide what to look at and when; and the looking itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+
+from services.diagnoser import store
+from services.diagnoser.domain import Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
+from services.diagnoser.domain.own import CHANGE_WINDOW_S, most_telling
+from services.diagnoser.domain.patterns import is_conclusive
+from services.diagnoser.domain.revise import Told
+from services.diagnoser.handlers import translate
+from shared.contracts.detector import Anomaly, Incident, Swept
+from shared.contracts.healer import SweepRequest
+from shared.contracts.ingest import Change
+from shared.outbox import Unit
+from shared.packs.book import PackBook
+
+log = structlog.get_logger()
+
+BATCH = 20
+"""Incidents looked at in one unit of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, how often to look again, and how long to remember."""
+
+    settle: timedelta = timedelta(seconds=1)
+    """For the neighbours' alarms, before an inconclusive incident is diagnosed."""
+    symptom_grace: timedelta = timedelta(seconds=15)
+    """How long a symptom may outlast its cause."""
+    review: timedelta = timedelta(seconds=15)
+    anomaly_recent: timedelta = timedelta(minutes=5)
+    keep: timedelta = timedelta(days=7)
+
+
+@dataclass
+class Handlers:
+    """What the diagnoser does with what it hears."""
+
+    packs: PackBook
+    patience: Patience
+    ids: Callable[[], UUID]
+
+    async def incident(self, event: Incident, unit: Unit) -> None:
+        """Conclusive patterns are diagnosed at once, others when their neighbours have had time to raise alarm."""
+        if not await store.take_incident(unit.session, event, unit.now):
+            return
+        neighbours = self._touched_by(event.component)
+        if not event.is_open:
+            outlived = self.patience.symptom_grace + timedelta(seconds=0.1)
+            await store.look_again(unit.session, neighbours, unit.now + outlived, but=event.case_id)
+            return
+        await store.look_again(unit.session, neighbours, unit.now + self.patience.settle, but=event.case_id)
+        if is_conclusive(event.pattern):
+            found = await store.one_open(unit.session, event.case_id)
+            if found is not None:
+                await self._look(unit, found)
+        else:
+            await store.sooner(unit.session, event.case_id, unit.now + self.patience.settle)
+
+    async def anomaly(self, event: Anomaly, unit: Unit) -> None:
+        """Evidence for the component's open incidents."""
+        await store.take_anomaly(unit.session, translate.anomaly(event), event.at)
+        await self._soon(unit, event.component)
+
+    async def change(self, event: Change, unit: Unit) -> None:
+        """A change may be told after the trouble that it made."""
+        await store.add_change(unit.session, event.id, translate.change(event))
+        await self._soon(unit, event.component)
+
+    async def tick(self, unit: Unit) -> None:
+        """Looks at what is due."""
+        await self._look_at_due(unit)
+
+    async def prune(self, unit: Unit) -> None:
+        await store.prune(unit.session, unit.now, self.patience.keep)
+
+    async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
+        """Looks at every open incident now."""
+        looked_at = await store.look_at_all(unit.session, unit.now)
+        told = await self._look_at_due(unit)
+        summary = f"{looked_at} open incidents looked at, {told} diagnoses told"
+        return Swept(at=unit.now, service="diagnoser", looked_at=looked_at, summary=summary)
+
+    # ---- looking
+
+    def _touched_by(self, component: str) -> set[str]:
+        """Components whose diagnosis may change with this one's incidents."""
+        return {component, *self.packs.dependents_of(component)}
+
+    async def _soon(self, unit: Unit, component: str) -> None:
+        at = unit.now + self.patience.settle
+        await store.look_again(unit.session, {component}, at, but=None)
+
+    async def _look_at_due(self, unit: Unit) -> int:
+        return sum([await self._look(unit, found) for found in await store.due(unit.session, unit.now, BATCH)])
+
+    async def _look(self, unit: Unit, found: store.OpenIncident) -> bool:
+        """Diagnoses one incident; True when there was something to tell."""
+        seen = translate.incident(found.incident)
+        diagnosis = diagnose(seen, await self._scene(unit, seen))
+        told = Told.of(diagnosis, seen.pattern, seen.severity.value, found.opening)
+        last = await store.last_told(unit.session, seen.id)
+        reason = revise(last.told() if last else None, told)
+        await store.set_due(unit.session, seen.id, unit.now + self.patience.review)
+        if reason is Reason.UNCHANGED:
+            return False
+        revision = last.revision + 1 if last else 1
+        self._tell(unit, diagnosis, told, reason, revision)
+        return True
+
+    def _tell(self, unit: Unit, diagnosis: Diagnosis, told: Told, reason: Reason, revision: int) -> None:
+        event = translate.event(diagnosis, revision, self.ids(), unit.now)
+        row = store.DiagnosisRow(
+            incident_id=diagnosis.incident_id,
+            revision=revision,
+            incident_revision=diagnosis.incident_revision,
+            opening=told.opening,
+            component=told.component,
+            category=told.category,
+            signature=told.signature,
+            confidence=Decimal(str(told.confidence)),
+            symptom_of=told.symptom_of,
+            pattern=told.pattern,
+            severity=told.severity,
+            reason=reason.value,
+            root_cause=event.model_dump(mode="json"),
+            created_at=unit.now,
+        )
+        store.add_diagnosis(unit.session, row)
+        unit.emit(event)
+        log.info(
+            "diagnosis",
+            case_id=str(diagnosis.incident_id),
+            reason=reason.value,
+            revision=revision,
+            component=told.component,
+            category=told.category,
+            confidence=told.confidence,
+            symptom_of=str(told.symptom_of) if told.symptom_of else None,
+        )
+
+    async def _scene(self, unit: Unit, incident: IncidentSeen) -> Scene:
+        """The incident's neighbourhood: itself and everything that it calls."""
+        graph = translate.graph(self.packs)
+        components = {incident.component, *graph.callees(incident.component)}
+        lately = unit.now - self.patience.symptom_grace
+        open_ones = [translate.incident(one) for one in await store.open_incidents(unit.session, components, lately)]
+        others = most_telling(one for one in open_ones if one.id != incident.id)
+        first = min(one.opened_at for one in (incident, *others))
+        since = min(first, unit.now) - timedelta(seconds=CHANGE_WINDOW_S)
+        recent = unit.now - self.patience.anomaly_recent
+        return Scene(
+            now=unit.now,
+            incidents=[incident, *others],
+            changes=await store.changes_of(unit.session, components, since),
+            anomalies=await store.anomalies_of(unit.session, components, recent),
+            graph=graph,
+            known_problems=translate.known_problems(self.packs),
+            components={name: translate.component(self.packs, name) for name in components},
+            log_categories=translate.log_categories(self.packs),
+        )

@@ -1,0 +1,1 @@
+"""What the gateway does at an event or a request."""

@@ -1,0 +1,85 @@
+"""Every event of the services is written to the timeline once, and the newest state of what it tells of is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opentelemetry import trace
+
+from services.gateway.store import timeline
+from services.gateway.store.timeline import State
+from shared import telemetry
+from shared.contracts.base import CaseEvent
+from shared.contracts.decider import Decision
+from shared.contracts.detector import Incident, Transition
+from shared.contracts.diagnoser import Diagnosis
+from shared.contracts.gateway import ManualRequest
+from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.optimizer import Recommendation
+from shared.contracts.predictor import Prediction
+from shared.outbox import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Under which name an event's newest state is kept."""
+
+    kind: str
+    key: str
+    status: str
+    revision: int = 0
+
+
+def summary(event: CaseEvent) -> Summary:
+    """How `event` is found again.
+
+    Raises:
+        TypeError: a contract that the gateway doesn't know.
+    """
+    case = str(event.case_id)
+    match event:
+        case Incident():
+            return Summary("incident", case, "open" if event.is_open else "resolved", event.revision)
+        case Diagnosis():
+            return Summary("diagnosis", case, event.best.category, event.revision)
+        case Decision():
+            return Summary("decision", str(event.decision_id), event.verdict, event.revision)
+        case RunProgress():
+            return Summary("run", str(event.decision_id), event.phase)
+        case Outcome():
+            return Summary("outcome", str(event.decision_id), event.result)
+        case Prediction():
+            return Summary("prediction", case, event.moment, event.revision)
+        case Recommendation():
+            return Summary("recommendation", case, "proposed")
+        case ManualRequest():
+            return Summary("request", case, "requested")
+    raise TypeError(f"the gateway keeps no state of {type(event).__name__}")
+
+
+async def record(event: CaseEvent, unit: Unit) -> None:
+    """Appends `event` to the timeline and keeps its state if it is the newest."""
+    body = timeline.body_of(event)
+    if not await timeline.record(unit.session, event, body, unit.now, current_trace_id()):
+        return
+    found = summary(event)
+    state = State(found.kind, found.key, event.case_id, event.component, found.status, found.revision, event.at, body)
+    await timeline.keep_newest(unit.session, state)
+    _count(event)
+
+
+def _count(event: CaseEvent) -> None:
+    """Each event once, whichever replica it came to; growing evidence and later revisions are no new happenings."""
+    match event:
+        case Incident() if event.transition != Transition.EVIDENCE:
+            telemetry.INCIDENTS.labels(event.transition, event.severity).inc()
+        case Decision():
+            telemetry.DECISIONS.labels(event.verdict, event.reason).inc()
+        case Prediction() if event.revision == 1:
+            telemetry.PREDICTIONS.labels(event.metric).inc()
+
+
+def current_trace_id() -> str:
+    """32 hexadecimal digits, or nothing outside a trace."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else ""

@@ -1,0 +1,303 @@
+"""Shapes of the answers. Lists and objects come in one envelope: `{"status": "success", "data": …}`."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+
+from services.gateway.domain.access import Role
+from services.gateway.domain.pack_changes import ChangeKind
+from services.gateway.domain.story import Act
+from shared.contracts.base import CaseKind, Token
+from shared.contracts.decider import Decision
+from shared.contracts.detector import HealthStatus, Incident
+from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.predictor import Prediction
+
+
+class Success[T](BaseModel):
+    """An answer."""
+
+    status: Literal["success"] = "success"
+    data: T
+
+
+class Listing[T](BaseModel):
+    """A page of a list, newest first."""
+
+    status: Literal["success"] = "success"
+    data: list[T]
+    next_cursor: str | None = Field(default=None, description="Where the next page begins; none: this is the last.")
+
+
+class Ready(BaseModel):
+    ready: bool
+    problems: list[str] = []
+
+
+class Live(BaseModel):
+    live: bool
+
+
+# ---- observing
+
+
+class DatabaseCheck(BaseModel):
+    status: HealthStatus
+    latency_ms: float
+
+
+class DockerCheck(BaseModel):
+    status: HealthStatus
+    containers_running: int = Field(description="Healthy components that run as a container.")
+
+
+class ApiCheck(BaseModel):
+    status: HealthStatus
+    response_time_ms: float
+
+
+class NatsCheck(BaseModel):
+    status: HealthStatus
+    connected: bool
+
+
+class Checks(BaseModel):
+    database: DatabaseCheck
+    docker: DockerCheck
+    api: ApiCheck
+    nats: NatsCheck
+
+
+class ComponentHealth(BaseModel):
+    component: Token
+    pack: str
+    watched: bool = Field(description="Something looks at it. What nothing looks at doesn't count for the whole.")
+    status: HealthStatus
+    since: AwareDatetime | None
+    error_count: int
+    open_incidents: list[str]
+
+
+class SystemHealth(BaseModel):
+    overall_status: HealthStatus
+    action_required: bool = Field(description="Something is critical, or a decision waits for a person.")
+    checks: Checks
+    components: list[ComponentHealth]
+
+
+class PackSummary(BaseModel):
+    pack: Token
+    version: int
+    mode: str
+    components: int
+    applied_at: AwareDatetime
+    applied_by: str
+    description: str = ""
+    removed: bool = False
+
+
+class Asking(BaseModel):
+    """A decision that waits for a person."""
+
+    decision_id: UUID
+    component: Token
+    playbook: str
+    explanation: str
+    expires_at: AwareDatetime | None
+
+
+class SystemState(BaseModel):
+    """One picture of everything now."""
+
+    at: AwareDatetime
+    health: SystemHealth
+    packs: list[PackSummary]
+    open_incidents: list[Incident]
+    predictions: list[Prediction]
+    running: list[RunProgress]
+    asking: list[Asking]
+    open_recommendations: int
+
+
+class IncidentStory(BaseModel):
+    """An incident with what was decided and done about it."""
+
+    incident: Incident
+    decisions: list[Decision]
+    outcomes: list[Outcome]
+
+
+class StoryMoment(BaseModel):
+    since_start_s: float
+    at: AwareDatetime
+    act: Act
+    service: str
+    title: str
+    lines: list[str]
+    event_id: str
+
+
+class Trace(BaseModel):
+    """The whole story of one case, oldest moment first."""
+
+    case_id: UUID
+    case_kind: CaseKind
+    component: Token
+    began_at: AwareDatetime
+    trace_ids: list[str] = Field(description="OpenTelemetry traces in which it happened.")
+    moments: list[StoryMoment]
+
+
+class TypeStatistics(BaseModel):
+    total: int
+    successes: int
+    rolled_back: int
+    success_rate: float
+    detect_to_fix_s: float | None = Field(description="Mean time from the first sign to the repair.")
+    detect_to_recovery_s: float | None = Field(description="Mean time from the first sign to the confirmed end.")
+
+
+class Statistics(BaseModel):
+    """Figures of real runs; dry runs and skipped ones don't count."""
+
+    since: AwareDatetime
+    total_fixes: int
+    success_rate: float | None = Field(description="None while there are no fixes.")
+    by_type: dict[str, TypeStatistics] = Field(description="By playbook.")
+    by_category: dict[str, TypeStatistics]
+    incidents: dict[str, int] = Field(description="How many are open and resolved.")
+    decisions: dict[str, int] = Field(description="How many ended in each verdict.")
+    last_updated: AwareDatetime
+
+
+# ---- acting
+
+
+class AnswerBody(BaseModel):
+    comment: str = Field(default="", max_length=1024)
+
+
+class HealBody(BaseModel):
+    """Which playbook is wanted where."""
+
+    component: Token
+    playbook: Token
+    comment: str = Field(default="", max_length=1024)
+
+
+class Requested(BaseModel):
+    case_id: UUID
+    trace: str = Field(description="Path at which the story of this request can be followed.")
+
+
+class PhaseReport(BaseModel):
+    """What one service did when it was asked to look again."""
+
+    service: str
+    ok: bool
+    looked_at: int
+    summary: str
+    duration_ms: float
+
+
+class Cycle(BaseModel):
+    complete: bool = Field(description="Every service answered in time.")
+    duration_ms: float
+    phases: list[PhaseReport]
+
+
+class Message(BaseModel):
+    message: str
+
+
+class RollbackReport(Message):
+    backup_id: str
+    restored: list[str]
+    safety_backup_id: str
+
+
+# ---- packs
+
+
+class PackDifference(BaseModel):
+    kind: ChangeKind
+    where: str
+    before: JsonValue
+    after: JsonValue
+
+
+class PackValid(BaseModel):
+    pack: Token
+    components: int
+    collisions: list[str] = Field(description="Components that another pack has already; with any, apply is refused.")
+
+
+class PackDiff(BaseModel):
+    pack: Token
+    from_version: int | None
+    changes: list[PackDifference]
+
+
+class PackResult(BaseModel):
+    pack: Token
+    version: int
+    changed: bool
+    changes: list[PackDifference]
+
+
+class PackDetail(PackSummary):
+    body: dict[str, JsonValue] | None
+
+
+# ---- administering
+
+
+class TokenBody(BaseModel):
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[\w.@ -]+$")
+    role: Role
+    expires_in_days: float | None = Field(default=None, gt=0, le=3650)
+
+
+class TokenInfo(BaseModel):
+    id: UUID
+    name: str
+    role: Role
+    created_at: AwareDatetime
+    created_by: str
+    expires_at: AwareDatetime | None
+
+
+class NewToken(TokenInfo):
+    token: str = Field(description="Shown this once: only its hash is kept.")
+
+
+class AuditEntry(BaseModel):
+    seq: int
+    at: AwareDatetime
+    actor: str
+    role: str
+    action: str
+    target: str
+    result: str
+    status: int
+    detail: dict[str, JsonValue]
+
+
+class Verified(BaseModel):
+    """Whether the hash chains are whole."""
+
+    intact: bool
+    first_broken: dict[str, int] = Field(description="Number of the first row that was tampered with, by table.")
+
+
+class DeadLetterView(BaseModel):
+    seq: int
+    service: str
+    handler: str
+    subject: str
+    reason: str
+    stored_at: AwareDatetime | None
+    body: str = Field(description="The first characters of the message.")

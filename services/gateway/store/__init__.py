@@ -1,0 +1,7 @@
+"""The gateway's tables and queries."""
+
+from sqlalchemy.ext.asyncio import AsyncSession as Session
+
+from services.gateway.store.tables import AuditRow, Base, LatestRow, PackRow, TimelineRow, TokenRow
+
+__all__ = ["AuditRow", "Base", "LatestRow", "PackRow", "Session", "TimelineRow", "TokenRow"]

@@ -1,0 +1,92 @@
+"""Wires the healer together."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from services.healer.clients.spawn import Spawner
+from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.settings import Settings
+from services.healer.store.models import Base
+from services.healer.workflows.acting import Acting
+from services.healer.workflows.engine import Engine
+from services.healer.workflows.finishing import Finishing
+from services.healer.workflows.heal import Heal
+from services.healer.workflows.journal import Journal
+from services.healer.workflows.preparing import Preparing, Toolbox
+from services.healer.workflows.restoring import Restoring
+from services.healer.workflows.slots import Slots
+from shared.contracts.decider import Decision
+from shared.contracts.detector import Health, Incident
+from shared.contracts.healer import ListBackups, Rollback, SweepRequest
+from shared.contracts.predictor import Prediction
+from shared.db import database_url
+from shared.outbox import Unit
+from shared.runtime import Service
+
+ADOPT_S = 1.0
+STRANDED_S = 10.0
+PRUNE_S = 3_600.0
+REAP_S = 5.0
+
+
+def build(settings: Settings) -> Service:
+    """The healer, ready to run."""
+    service = Service(Settings.SERVICE, settings, Base.metadata)
+    dsn = database_url(service.name, settings, "postgresql").render_as_string(hide_password=False)
+    journal = Journal(service.units)
+    spawner = Spawner(os.environ)
+    health = HealthBook()
+    toolbox = Toolbox(journal, spawner)
+    finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
+    heal = Heal(
+        journal=journal,
+        toolbox=toolbox,
+        preparing=Preparing(journal, toolbox),
+        acting=Acting(journal, service.clock, health.errors_of),
+        restoring=Restoring(journal),
+        finishing=finishing,
+    )
+    engine = Engine(dsn, heal.run, Slots(dsn))
+    handlers = Handlers(
+        journal=journal,
+        engine=engine,
+        finishing=finishing,
+        retention=timedelta(days=settings.run_retention_days),
+        backup_retention=timedelta(days=settings.backup_retention_days),
+    )
+    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
+    good_files = GoodFiles(service.packs, settings.good_versions)
+
+    async def start_waiting(unit: Unit) -> None:
+        await handlers.start_waiting(unit)
+
+    async def finish_stranded(unit: Unit) -> None:
+        await handlers.finish_stranded(unit)
+
+    async def adopt(_unit: Unit) -> None:
+        await engine.adopt()
+
+    async def reap(_unit: Unit) -> None:
+        spawner.reap()
+
+    service.task("workflows", engine.run)
+    service.every(settings.sweep_s, "start-waiting", start_waiting)
+    service.every(STRANDED_S, "finish-stranded", finish_stranded)
+    service.every(ADOPT_S, "adopt", adopt, exclusive=False)
+    service.every(REAP_S, "reap", reap, exclusive=False)
+    service.every(settings.good_files_s, "good-files", good_files.look)
+    service.every(PRUNE_S, "prune", handlers.prune)
+    service.on_stop(engine.stop)
+    return service
+
+
+def _subscribe(service: Service, handlers: Handlers, health: HealthBook, files: BackupHandlers) -> None:
+    service.bus.on(Decision, handlers.decided)
+    service.bus.on(Incident, handlers.incident)
+    service.bus.on(Prediction, handlers.prediction)
+    service.bus.watch(Health, health.seen)
+    service.bus.answer("sweep", SweepRequest, handlers.sweep_asked)
+    service.bus.answer("backups", ListBackups, files.newest)
+    service.bus.answer("rollback", Rollback, files.roll_back)

@@ -1,0 +1,1 @@
+"""The healer's decisions, without any input or output."""

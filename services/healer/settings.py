@@ -1,0 +1,24 @@
+"""The healer's settings; only `app.py` reads them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """`HOMEOSTAT_…` variables of the healer."""
+
+    SERVICE: ClassVar[str] = "healer"
+
+    sweep_s: float = Field(default=1.0, gt=0, le=60)
+    """How often runs that wait are looked at; a free component starts its next run without waiting for this."""
+    good_files_s: float = Field(default=5.0, gt=0, le=3_600)
+    """How often configuration files are looked at."""
+    good_versions: int = Field(default=5, ge=1, le=100)
+    """Good versions kept of each configuration file."""
+    backup_retention_days: int = Field(default=30, ge=1, le=3_650)
+    run_retention_days: int = Field(default=90, ge=1, le=3_650)

@@ -1,0 +1,140 @@
+"""The steps themselves and their undoing, and the watching in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from services.healer.clients.base import Actuator, Done, Facts, IrreversibleError
+from services.healer.domain.validation import PATIENCE, Cleared, Window, doomed, errors_between, standing, verdict
+from services.healer.store import cases, runs
+from services.healer.workflows.journal import Journal, plan_of
+from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
+from shared.contracts.decider import Decision
+from shared.contracts.healer import Phase
+from shared.outbox import Unit
+
+log = structlog.get_logger()
+
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Bodies of durable steps: each may be repeated after a crash at any point in it, with the effect of once."""
+
+    journal: Journal
+    clock: Callable[[], datetime]
+    errors_of: Callable[[str], int]
+    """Errors ever seen of a component: a growing counter."""
+
+    async def look(self, actuator: Actuator) -> Looked:
+        """Looks again where an earlier step has changed what the plan saw."""
+        try:
+            return Looked(facts=dict(await actuator.observe()))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the way back must be taken
+            return Looked(error=_text(error))
+
+    async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts) -> Acted:
+        """One step of the playbook."""
+        step = plan_of(decision).spec.steps[index]
+        began = time.perf_counter()
+        done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
+        duration_ms = (time.perf_counter() - began) * 1000
+        acted = Acted(detail=done, error=problem, duration_ms=duration_ms)
+        name = f"{index + 1}/{len(plan_of(decision).spec.steps)} {step.actuator}"
+
+        async def say(unit: Unit) -> None:
+            detail = f"failed: {problem}" if problem else done
+            await self.journal.say(unit, decision, Phase.STEP, step=name, detail=detail, duration_ms=duration_ms)
+
+        await self.journal.write(say)
+        return acted
+
+    async def undo(self, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool) -> Undone:
+        done, problem = await _attempt(actuator.undo(before, now, files_restored=restored), timeout_s)
+        return Undone(detail=done, error=problem)
+
+    async def applied(self, decision: Decision) -> Applied:
+        """All steps are done: the window begins."""
+        window_s = plan_of(decision).spec.validation.window_s
+
+        async def note(unit: Unit) -> Applied:
+            at = await runs.note_applied(unit.session, decision.decision_id, unit.now, timedelta(seconds=window_s))
+            await self.journal.say(unit, decision, Phase.APPLIED)
+            until = (at + timedelta(seconds=window_s)).isoformat(timespec="milliseconds")
+            await self.journal.say(unit, decision, Phase.VALIDATING, detail=f"until {until}")
+            return Applied(at=at)
+
+        return await self.journal.write(note)
+
+    async def settle(self, decision: Decision, window: Window) -> Reading:
+        """Waits until the first half has been told of; errors in it are the tail of the trouble."""
+        await self._until(window.baseline_at)
+        return Reading(at=self.clock(), errors=self.errors_of(decision.component))
+
+    async def _until(self, moment: datetime) -> None:
+        """In short sleeps: the clock that counts is the injected one."""
+        left_s = (moment - self.clock()).total_seconds()
+        while left_s > 0:
+            await asyncio.sleep(min(left_s, POLL_S))
+            left_s = (moment - self.clock()).total_seconds()
+
+    async def judge(self, decision: Decision, window: Window, baseline: Reading) -> Judged:
+        """Watches the second half; a run that can't become valid any more is judged at once."""
+        allowed = plan_of(decision).spec.validation.error_count_after
+        end = window.ends_at(baseline.at)
+        while True:
+            errors = errors_between(baseline.errors, self.errors_of(decision.component))
+            left_s = (end - self.clock()).total_seconds()
+            if left_s <= 0 or doomed(errors, allowed):
+                break
+            await asyncio.sleep(min(left_s, POLL_S))
+        cleared = await self._cleared(decision, window)
+        while cleared is Cleared.UNSEEN and not doomed(errors, allowed) and self.clock() < end + PATIENCE:
+            await asyncio.sleep(POLL_S)
+            cleared = await self._cleared(decision, window)
+            errors = errors_between(baseline.errors, self.errors_of(decision.component))
+        reason = verdict(cleared, errors, allowed)
+        return Judged(
+            reason=reason, errors=errors, detail=f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
+        )
+
+    async def _cleared(self, decision: Decision, window: Window) -> Cleared:
+        """The case itself where it is of the kind that must clear, else whatever is open on the component."""
+        clear = plan_of(decision).spec.validation.clear
+
+        async def ask(unit: Unit) -> Cleared:
+            if clear == "none":
+                return Cleared.YES
+            if decision.case_kind.value != clear:
+                still_open = await cases.any_open(unit.session, decision.component, clear)
+                return Cleared.NO if still_open else Cleared.YES
+            state = await cases.get(unit.session, decision.case_id)
+            if state is None:
+                return Cleared.UNKNOWN
+            return standing(is_open=state.is_open, seen_bad_at=state.seen_bad_at, half_at=window.half_at)
+
+        return await self.journal.write(ask)
+
+
+async def _attempt(action: Awaitable[Done], timeout_s: float) -> tuple[str, str]:
+    """What it did and what went wrong, one of them empty."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return (await action).detail, ""
+    except TimeoutError:
+        return "", f"took longer than timeout_s = {timeout_s:g}"
+    except Exception as error:
+        if not isinstance(error, IrreversibleError):
+            log.warning("step failed", error=_text(error), exc_info=error)
+        return "", _text(error)
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The learner: remembers what came of every action, so that the next decision knows."""

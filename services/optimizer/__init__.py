@@ -1,0 +1,1 @@
+"""The optimizer: measures what a setting costs and recommends a better value, in small steps."""

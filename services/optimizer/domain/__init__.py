@@ -1,0 +1,1 @@
+"""What the optimizer measures and recommends, free of bus, database and clock."""

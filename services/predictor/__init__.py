@@ -1,0 +1,1 @@
+"""The predictor: sees a series heading for its limit before it gets there, and picks the moment to act."""

@@ -1,0 +1,1 @@
+"""What the predictor knows and decides, free of bus, database and clock."""

@@ -1,0 +1,1 @@
+"""What all services must agree on, and nothing else."""

@@ -1,0 +1,1 @@
+"""The wire types: one module per owner, one frozen class per subject."""

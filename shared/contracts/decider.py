@@ -1,0 +1,130 @@
+"""What the decider decides, and the commands that approve or reject."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from shared.contracts.base import CaseEvent, Category, Event, Probability, Severity, Token, Wire
+from shared.packs.model import Component, Mode, Playbook
+
+
+class Verdict(StrEnum):
+    EXECUTE = "execute"
+    ASK = "ask"
+    OBSERVE = "observe"
+    ABSTAIN = "abstain"
+
+
+class Alternative(Wire):
+    """A playbook that was considered."""
+
+    playbook: str
+    score: float
+    criteria: dict[str, float] = {}
+    rejected_because: str = ""
+    """Empty for the chosen one."""
+
+
+class Plan(Wire):
+    """Everything the healer needs: the playbook as it was when decided, for one component."""
+
+    pack: str
+    pack_version: int
+    playbook: str
+    spec: Playbook
+    component: Token
+    target: Component
+    http_hosts: tuple[str, ...] = ()
+    fallback: Playbook | None = None
+    """The playbook that `then` names, when it names one."""
+
+
+class Decision(CaseEvent):
+    """A decision at one revision; `component` is the target. `decision_id` stays: an approval is the next revision."""
+
+    SUBJECT: ClassVar[str] = "decider.decision.v1"
+
+    decision_id: UUID
+    revision: Annotated[int, Field(ge=1)] = 1
+    verdict: Verdict
+    reason: str
+    """Name of the rule that decided: a metric label, a log field and the heart of the explanation."""
+    category: Category
+    signature: str
+    pattern: str = ""
+    confidence: Probability
+    threshold: Probability
+    risk: Probability
+    risk_max: Probability
+    mode: str
+    dry_run: bool
+    plan: Plan | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    explanation: str
+    expires_at: AwareDatetime | None = None
+    """When an `ask` lapses."""
+    decided_by: str = "homeostat"
+
+
+class Verb(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class Answer(Event):
+    """A person's answer to a decision that asks (`cmd.decider.answer`)."""
+
+    SUBJECT: ClassVar[str] = "cmd.decider.answer"
+    KEY: ClassVar[str] = ""
+
+    decision_id: UUID
+    verb: Verb
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    comment: Annotated[str, Field(max_length=1024)] = ""
+    revision: Annotated[int, Field(ge=1)] | None = None
+    """The revision that was read: when the question has changed since, the answer is refused. Unset: whatever is
+    asked now."""
+
+
+class Answered(Wire):
+    """Reply to `Answer`: what the decision is now, or why the answer was refused."""
+
+    accepted: bool
+    reason: str
+    decision_id: UUID
+
+
+class Simulate(Wire):
+    """Asks what would be decided (`cmd.decider.simulate`); nothing is kept and nothing is touched."""
+
+    component: Token
+    category: Category
+    confidence: Probability
+    severity: Severity = Severity.CRITICAL
+    pattern: str = ""
+    signature: str = ""
+    """By default `<category>:<pattern>`."""
+    mode: Mode | None = None
+    """As if the pack were in this mode."""
+    attempts: tuple[str, ...] = ()
+    """Playbooks that have been tried without help."""
+
+
+class Simulated(Wire):
+    """What the decision would be."""
+
+    verdict: Verdict
+    reason: str
+    playbook: str | None
+    confidence: Probability
+    threshold: Probability
+    risk: Probability
+    risk_max: Probability
+    mode: str
+    alternatives: tuple[Alternative, ...]
+    explanation: str
+    expected_outcome: str

@@ -1,0 +1,133 @@
+"""What the healer does and what came of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from shared.contracts.base import CaseEvent, Category, Token, Wire
+
+
+class Phase(StrEnum):
+    """Where a run is. The last four are final."""
+
+    QUEUED = "queued"
+    PLANNED = "planned"
+    BACKED_UP = "backed-up"
+    STEP = "step"
+    APPLIED = "applied"
+    VALIDATING = "validating"
+    ROLLING_BACK = "rolling-back"
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class RunProgress(CaseEvent):
+    """One thing a playbook run has done. `decision_id` is the run's id: one decision, one run."""
+
+    SUBJECT: ClassVar[str] = "healer.run.v1"
+
+    decision_id: UUID
+    playbook: str
+    phase: Phase
+    step: str = ""
+    detail: str = ""
+    duration_ms: float | None = None
+    dry_run: bool = False
+
+
+class Result(StrEnum):
+    SUCCEEDED = "succeeded"
+    ROLLED_BACK = "rolled-back"
+    """Applied, not confirmed by validation, undone, and the undoing verified."""
+    FAILED = "failed"
+    """Neither healed nor verifiably undone: a person is needed."""
+    SKIPPED = "skipped"
+    """Nothing was touched: dry run, or what was to be healed had gone by itself."""
+
+
+class Outcome(CaseEvent):
+    """The end of a run."""
+
+    SUBJECT: ClassVar[str] = "healer.outcome.v1"
+
+    decision_id: UUID
+    playbook: str
+    signature: str
+    category: Category
+    confidence: float
+    result: Result
+    reason: str
+    dry_run: bool = False
+    error_count_after: Annotated[int, Field(ge=0)] = 0
+    backup_id: str | None = None
+    steps: tuple[str, ...] = ()
+    opened_at: AwareDatetime | None = None
+    started_at: AwareDatetime
+    applied_at: AwareDatetime | None = None
+    finished_at: AwareDatetime
+    escalate_to: str | None = None
+
+
+class SweepRequest(Wire):
+    """Asks a service to look again at all it has, now (`cmd.<service>.sweep`)."""
+
+    by: str = "homeostat"
+
+
+class ListBackups(Wire):
+    """Asks for the newest backups (`cmd.healer.backups`)."""
+
+    component: Token | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class BackupFile(Wire):
+    path: str
+    sha256: str
+    """Empty: there was no file."""
+    mode: int
+    size: Annotated[int, Field(ge=0)]
+
+
+class Backup(Wire):
+    """What was kept before a change."""
+
+    backup_id: str
+    at: AwareDatetime
+    component: Token
+    decision_id: UUID | None
+    reason: str
+    confidence: float
+    files: tuple[BackupFile, ...]
+    restored_at: AwareDatetime | None = None
+    restored_by: str = ""
+
+
+class Backups(Wire):
+    """Reply to `ListBackups`, newest first."""
+
+    backups: tuple[Backup, ...]
+    total: Annotated[int, Field(ge=0)]
+
+
+class Rollback(Wire):
+    """A person has a backup's files put back (`cmd.healer.rollback`)."""
+
+    backup_id: Annotated[str, Field(min_length=1, max_length=100)]
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RolledBack(Wire):
+    """Reply to `Rollback`: every file reads back as it was kept."""
+
+    backup_id: str
+    restored: tuple[str, ...]
+    """Files that had to be changed; the others were so already."""
+    safety_backup_id: str
+    """Backup of what was there before going back."""

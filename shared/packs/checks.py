@@ -1,0 +1,232 @@
+"""What a well-formed pack may still have wrong: names that name nothing, cycles, expressions that don't compile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import urlsplit
+
+import cel
+
+from shared.packs.component import Component
+from shared.packs.model import Pack
+from shared.packs.playbook import Playbook, Step
+from shared.packs.policy import FreezeWindow
+from shared.packs.problems import Finding, Place, suggestion
+
+PAGE = "page-a-human"
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_FIELDS = ("name", "kind", "group", "container", "config_path", "pid_file")
+"""What `${component.…}` may name beside a component's attributes."""
+
+
+def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -> list[Finding]:
+    """Every finding of `pack`.
+
+    `components` and `playbooks` are the names that its file has: more than `pack` has when ill-formed ones were left
+    out, and then nothing is said of what depends on those.
+    """
+    findings = [
+        *_names(pack, components),
+        *_cycles(pack.components),
+        *_patterns(pack),
+        *_expressions(pack),
+        *_hosts(pack),
+        *_probe_names(pack),
+        *_freezes(pack),
+        *(f for name, playbook in pack.playbooks.items() for f in _escalation(name, playbook, playbooks)),
+    ]
+    if set(components) == set(pack.components):
+        findings += _groups(pack)
+        findings += (f for name, playbook in pack.playbooks.items() for f in _needs(name, playbook, pack))
+    return findings
+
+
+def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
+    named: list[tuple[Place, str]] = []
+    for name, component in pack.components.items():
+        named += [(("components", name, "calls", i), called) for i, called in enumerate(component.calls)]
+    for section in ("probes", "rules", "ratios", "limits", "traffic", "signatures", "knobs"):
+        named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
+    for name, playbook in pack.playbooks.items():
+        named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
+    for place, component_name in named:
+        if component_name != "*" and component_name not in components:
+            remedy = suggestion(component_name, components, "components: {0}")
+            yield Finding(place, f"no component is named `{component_name}`", remedy)
+
+
+def _cycles(components: Mapping[str, Component]) -> Iterator[Finding]:
+    """Each cycle once, with its path: causes are searched along `calls`, which must come to an end."""
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> Iterator[Finding]:
+        if name in path:
+            cycle = (*path[path.index(name) :], name)
+            place: Place = ("components", path[-1], "calls", components[path[-1]].calls.index(name))
+            yield Finding(place, f"calls go round in a circle: {' → '.join(cycle)}", "leave out one of these calls")
+        elif name in components and name not in done:
+            for called in components[name].calls:
+                yield from walk(called, (*path, name))
+            done.add(name)
+
+    for name in components:
+        yield from walk(name, ())
+
+
+def _patterns(pack: Pack) -> Iterator[Finding]:
+    patterns: list[tuple[Place, str]] = [
+        (("log_patterns", i, "match"), pattern.match) for i, pattern in enumerate(pack.log_patterns)
+    ]
+    for i, ratio in enumerate(pack.ratios):
+        patterns += [(("ratios", i, "errors_match", label), match) for label, match in ratio.errors_match.items()]
+    for place, pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            at = f" at character {error.pos + 1}" if error.pos is not None else ""
+            yield Finding(place, f"not a regular expression: {error.msg}{at}", "mend it, or escape special characters")
+    yield from _twice(("log_patterns", "id"), [pattern.id for pattern in pack.log_patterns])
+    yield from _twice(("signatures", "id"), [signature.id for signature in pack.signatures])
+
+
+def _twice(key: tuple[str, str], ids: list[str]) -> Iterator[Finding]:
+    section, name = key
+    for i, one in enumerate(ids):
+        if one in ids[:i]:
+            yield Finding((section, i, name), f"`{one}` is the {name} of an earlier entry", "give each its own")
+
+
+def _expressions(pack: Pack) -> Iterator[Finding]:
+    expressions: list[tuple[Place, str | None]] = [
+        (("signatures", i, "when"), signature.when) for i, signature in enumerate(pack.signatures)
+    ]
+    expressions += [(("playbooks", name, "when"), playbook.when) for name, playbook in pack.playbooks.items()]
+    expressions += [(("knobs", i, "objective", "guard"), knob.objective.guard) for i, knob in enumerate(pack.knobs)]
+    for place, expression in expressions:
+        if expression is None:
+            continue
+        try:
+            cel.compile(expression)
+        except ValueError as error:
+            found = re.search(r"<input>:\d+:(\d+): (.*)", str(error))
+            reason = f"{found[2][:160]} (character {found[1]})" if found else str(error)[:200]
+            remedy = "write it as in `errors.ratio > 0.2 && log.count > 3`"
+            yield Finding(place, f"not a CEL expression: {reason}", remedy)
+
+
+def _hosts(pack: Pack) -> Iterator[Finding]:
+    urls: list[tuple[Place, str]] = []
+    for i, probe in enumerate(pack.probes):
+        if probe.http:
+            urls.append((("probes", i, "http", "url"), probe.http.url))
+        if probe.scrape:
+            urls.append((("probes", i, "scrape", "url"), probe.scrape.url))
+    for name, playbook in pack.playbooks.items():
+        for i, step in enumerate(playbook.steps):
+            if step.http_call:
+                urls.append((("playbooks", name, "steps", i, "http.call", "url"), step.http_call.url))
+    for place, url in urls:
+        try:
+            address = urlsplit(url)
+            host = address.hostname
+            usable = address.scheme in ("http", "https") and bool(host) and (address.port is None or address.port > 0)
+        except ValueError:
+            usable, host = False, None
+        if not usable:
+            yield Finding(place, f"{url!r} is not an address", "write http://host:port/path or https://…")
+        elif host and "${" not in host and host not in pack.http_hosts:
+            remedy = f"add `{host}` to http_hosts ({', '.join(pack.http_hosts) or 'empty'})"
+            yield Finding(place, f"the host `{host}` is not one that this pack may call", remedy)
+
+
+def _probe_names(pack: Pack) -> Iterator[Finding]:
+    names: set[str] = set()
+    for i, probe in enumerate(pack.probes):
+        if probe.name in names:
+            yield Finding(("probes", i), f"the same probe stands above ({probe.name})", "remove one of the two")
+        names.add(probe.name)
+
+
+def _groups(pack: Pack) -> Iterator[Finding]:
+    groups = {component.group for component in pack.components.values() if component.group}
+    for group in pack.policy.min_healthy:
+        if group not in groups:
+            place: Place = ("policy", "min_healthy", group)
+            remedy = suggestion(group, groups, "groups: {0}")
+            yield Finding(place, f"no component is in the group `{group}`", remedy, at_key=True)
+
+
+def _freezes(pack: Pack) -> Iterator[Finding]:
+    for i, window in enumerate(pack.policy.freeze):
+        try:
+            FreezeWindow.parse(window)
+        except ValueError as error:
+            message, _, remedy = str(error).partition(": ")
+            yield Finding(("policy", "freeze", i), message, remedy)
+
+
+# ---- playbooks
+
+
+def _escalation(name: str, playbook: Playbook, playbooks: Collection[str]) -> Iterator[Finding]:
+    if playbook.then is not None and playbook.then != PAGE and playbook.then not in playbooks:
+        remedy = suggestion(playbook.then, [*playbooks, PAGE], "write one of: {0}")
+        yield Finding(("playbooks", name, "then"), f"no playbook is named `{playbook.then}`", remedy)
+    if playbook.then == name:
+        yield Finding(("playbooks", name, "then"), "the playbook follows itself", f"name another, or `{PAGE}`")
+
+
+def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
+    for i, backup in enumerate(playbook.backup):
+        yield from _references(("playbooks", name, "backup", i, "file"), [backup.file], playbook, pack)
+    for i, step in enumerate(playbook.steps):
+        place: Place = ("playbooks", name, "steps", i)
+        yield from _references((*place, step.actuator), _texts(step), playbook, pack)
+        if step.actuator.startswith("process."):
+            yield from _lacking((*place, step.actuator), "process", playbook, pack)
+
+
+def _texts(step: Step) -> list[str]:
+    """All texts of a step, its defaults included."""
+
+    def texts(value: object) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            for inner in value.values():
+                yield from texts(inner)
+
+    return list(texts(step.model_dump()))
+
+
+def _references(place: Place, texts: list[str], playbook: Playbook, pack: Pack) -> Iterator[Finding]:
+    for reference in dict.fromkeys(found for text in texts for found in _REFERENCE.findall(text)):
+        owner, _, field = reference.partition(".")
+        if owner != "component" or not field:
+            remedy = "write ${var.<name>} or ${component.<name>}; a secret is named where a `dsn` asks for one"
+            yield Finding(place, f"${{{reference}}} refers to nothing", remedy)
+        else:
+            yield from _lacking(place, field, playbook, pack)
+
+
+def _lacking(place: Place, field: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
+    """A playbook needs `field` of each component it names; of at least one, when it is for any."""
+    candidates = playbook.components or tuple(pack.components)
+    known = {name: pack.components[name] for name in candidates if name in pack.components}
+    lacking = [name for name, component in known.items() if not _has(component, field)]
+    if not lacking or (not playbook.components and len(lacking) < len(known)):
+        return
+    who = f"`{lacking[0]}`" if playbook.components else "any component"
+    message = f"needs `{field}`, which {who} does not have"
+    where = f"components.{lacking[0]}" if playbook.components else "a component"
+    nested = "process" if field == "pid_file" else field if field in (*_FIELDS, "process") else f"attributes.{field}"
+    yield Finding(place, message, f"add `{nested}` to {where}, or narrow the playbook's `components`")
+
+
+def _has(component: Component, field: str) -> bool:
+    if field == "name" or field in component.attributes:
+        return True
+    if field in ("process", "pid_file"):
+        return component.process is not None
+    return field in _FIELDS and getattr(component, field) is not None

@@ -1,0 +1,68 @@
+"""The limits of what may be done without a person, and the weekly windows in which nothing is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.base import Probability, Token
+from shared.packs.base import Part, Seconds
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MOMENT = re.compile(r"(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):([0-5]\d)", re.IGNORECASE)
+
+
+class Policy(Part):
+    """Limits of what may be done without a person. The defaults are the product's."""
+
+    confidence: Probability = 0.85
+    confidence_reversible: Probability = 0.80
+    risk_max: Probability = 0.4
+    actions_per_hour: Annotated[int, Field(ge=0)] = 20
+    max_targets_at_once: Annotated[int, Field(ge=1)] = 3
+    min_healthy: dict[Token, Probability] = {}
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    ask_expires_s: Seconds = 900
+    earn_auto_after_runs: Annotated[int, Field(ge=5)] | None = None
+    """A `semi-auto` playbook acts by itself after this many runs on the same problem; unset: it always asks."""
+    earn_auto_success: Probability = 0.8
+    """And when the lower end of its success rate's 95 % interval is at least this (20 of 20 runs give 0.84)."""
+    freeze: tuple[str, ...] = ()
+    """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeWindow:
+    """A weekly window. Minutes count from Monday 00:00 UTC; an end before the start lies in the next week."""
+
+    start_min: int
+    end_min: int
+
+    @classmethod
+    def parse(cls, text: str) -> FreezeWindow:
+        """`Fri 16:00/Mon 08:00`, both in UTC.
+
+        Raises:
+            ValueError: written otherwise, or of no length.
+        """
+        moments = [_MOMENT.fullmatch(part.strip()) for part in text.split("/")]
+        if len(moments) != 2 or not all(moments):
+            raise ValueError(f"{text!r} is not a weekly window: write it as `Fri 16:00/Mon 08:00`, in UTC")
+        start, end = (
+            _DAYS.index(found[1].lower()) * 1440 + int(found[2]) * 60 + int(found[3]) for found in moments if found
+        )
+        if start == end:
+            raise ValueError(f"{text!r} begins when it ends: give it a length")
+        return cls(start, end)
+
+    def covers(self, at: datetime) -> bool:
+        """Whether `at` (with a time zone) lies in the window; its end does not."""
+        utc = at.astimezone(UTC)
+        minute = utc.weekday() * 1440 + utc.hour * 60 + utc.minute
+        if self.start_min < self.end_min:
+            return self.start_min <= minute < self.end_min
+        return minute >= self.start_min or minute < self.end_min

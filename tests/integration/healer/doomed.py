@@ -1,0 +1,72 @@
+"""A healer in a process of its own that kills itself at a named point: `python -m tests.integration.healer.doomed`.
+
+`DOOM` is `<before|after> <durable step>`, or the name of a point within a step; empty: it lives. `DOOM_WHEN` names a
+file that it waits for before it kills itself at a durable step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from services.healer import app
+from services.healer.clients import files, process_actuators, processes, spawn
+from services.healer.clients.processes import Identity
+from services.healer.settings import Settings
+from services.healer.workflows import heal
+from services.healer.workflows.records import Record
+from shared.runtime import serve
+
+DOOM = os.environ.get("DOOM", "")
+
+
+async def told() -> None:
+    while (when := os.environ.get("DOOM_WHEN")) and not os.path.exists(when):  # noqa: ASYNC240 - a test's helper
+        await asyncio.sleep(0.02)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def doom_durable_steps() -> None:
+    when, _, name = DOOM.partition(" ")
+    real = heal.durable
+
+    async def durable[R: Record](step: str, kind: type[R], work: Callable[[], Awaitable[R]]) -> R:
+        async def doomed() -> R:
+            if step == name and when == "before":
+                die()
+            left = await work()
+            if step == name and when == "after":
+                await told()
+                die()
+            return left
+
+        return await real(step, kind, doomed)
+
+    heal.durable = durable
+
+
+def doom_points() -> None:
+    if DOOM == "child started, pid not noted":
+        spawn._write_pid = lambda _process, _pid: die()
+    if DOOM == "file renamed":
+        files._sync_directory = lambda _directory: die()
+    if DOOM == "old process ended":
+        real = processes.end
+
+        async def end(identity: Identity, stop_timeout_s: float) -> str:
+            await real(identity, stop_timeout_s)
+            die()
+            return ""
+
+        process_actuators.processes.end = end
+
+
+if __name__ == "__main__":
+    doom_durable_steps()
+    doom_points()
+    serve(lambda: app.build(Settings(log_level="WARNING")))

@@ -1,0 +1,226 @@
+"""The learner between a real bus and a real database: outcomes in, knowledge out, each counted once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from nats.aio.client import Client
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from services.learner.app import build
+from services.learner.domain import slug
+from services.learner.settings import Settings
+from services.learner.store import Base
+from shared.contracts.base import Category, Event
+from shared.contracts.decider import Decision, Verdict
+from shared.contracts.healer import Outcome, Result
+from shared.contracts.ingest import ExternalOutcome
+from shared.contracts.learner import Export, Feedbacks, Knowledge, Statistics
+from shared.db import schema_differences
+from shared.runtime import Service
+from tests.conftest import Platform
+
+NOW = datetime.now(UTC)
+SIGNATURE = "crash:process-exited"
+SUBJECT = f"state.learner.knowledge.v1.{slug(SIGNATURE, 'restart-it')}"
+
+
+def outcome(result: Result = Result.SUCCEEDED, minute: int = 0, case_id: UUID | None = None, **more: object) -> Outcome:
+    finished_at = NOW - timedelta(hours=2) + timedelta(minutes=minute)
+    return Outcome(
+        at=finished_at,
+        component="catalog",
+        case_id=case_id or uuid4(),
+        decision_id=uuid4(),
+        playbook="restart-it",
+        signature=SIGNATURE,
+        category=Category.CRASH,
+        confidence=0.7,
+        result=result,
+        reason="test",
+        opened_at=finished_at - timedelta(seconds=40),
+        started_at=finished_at - timedelta(seconds=30),
+        finished_at=finished_at,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+class World:
+    def __init__(self, platform: Platform, client: Client) -> None:
+        self.platform = platform
+        self.client = client
+
+    async def publish(self, *events: Event) -> None:
+        for event in events:
+            await self.client.jetstream().publish(event.subject, event.model_dump_json().encode())
+
+    async def known(self) -> Knowledge | None:
+        try:
+            message = await self.client.jetstream().get_last_msg("STATE", SUBJECT)
+        except Exception as error:
+            if "NotFound" in type(error).__name__:
+                return None
+            raise
+        return Knowledge.model_validate_json(message.data or b"")
+
+    async def ask[T](self, verb: str, reply: type[T], body: bytes = b"{}") -> T:
+        message = await self.client.request(f"cmd.learner.{verb}", body)
+        return reply.model_validate_json(message.data)  # type: ignore[attr-defined, no-any-return]
+
+    def runs(self, count: int) -> Callable[[], Awaitable[bool]]:
+        async def reached() -> bool:
+            known = await self.known()
+            return known is not None and known.runs == count
+
+        return reached
+
+
+@pytest.fixture
+async def world(platform: Platform) -> AsyncIterator[World]:
+    client = await platform.connect_nats()
+    replicas: list[Service] = [build(platform.settings(Settings)) for _ in range(2)]
+    for replica in replicas:
+        await replica.start()
+    yield World(platform, client)
+    for replica in replicas:
+        await replica.stop()
+    await client.close()
+
+
+Eventually = Callable[..., Awaitable[None]]
+
+
+async def test_every_outcome_counts_once_on_any_number_of_replicas(world: World, eventually: Eventually) -> None:
+    runs = [outcome(Result.SUCCEEDED if minute % 5 else Result.FAILED, minute) for minute in range(30)]
+    again = [run.model_copy(update={"id": uuid4()}) for run in runs[:10]]  # said twice, as two events
+    await asyncio.gather(*(world.publish(run) for run in runs + again))
+    await eventually(world.runs(30))
+    known = await world.known()
+    assert known is not None
+    assert (known.successes, known.success_rate) == (24, 0.8)
+    assert known.confidence_shift == pytest.approx(0.06)
+    assert known.mean_recovery_s == pytest.approx(40)
+    found = await world.ask("statistics", Statistics)
+    assert (found.total, found.successes, found.by_type["restart-it"].success_rate) == (30, 24, 0.8)
+    assert found.brier is not None
+    assert len(found.curve) == 10
+
+
+async def test_dry_runs_and_skipped_runs_teach_nothing(world: World, eventually: Eventually) -> None:
+    await world.publish(outcome(Result.SKIPPED), outcome(Result.SUCCEEDED, dry_run=True), outcome(Result.ROLLED_BACK))
+    await eventually(world.runs(1))
+
+    async def is_exported() -> bool:
+        return len((await world.ask("export", Export)).lines) == 3
+
+    await eventually(is_exported)
+    found = await world.ask("statistics", Statistics)
+    assert (found.total, found.successes) == (1, 0)
+
+
+async def test_what_somebody_saw_counts_before_the_validation(world: World, eventually: Eventually) -> None:
+    run = outcome(Result.SUCCEEDED)
+    await world.publish(run)
+    await eventually(world.runs(1))
+    seen = ExternalOutcome(at=NOW, component="catalog", case_id=run.case_id, success=False, comment="still slow")
+    await world.publish(seen)
+
+    async def is_corrected() -> bool:
+        known = await world.known()
+        return known is not None and (known.runs, known.successes) == (1, 0)
+
+    await eventually(is_corrected)
+    kinds = {one.feedback_type for one in (await world.ask("feedback", Feedbacks)).feedback}
+    assert kinds == {"outcome", "external"}
+
+
+async def test_a_word_that_comes_before_the_outcome_is_not_lost(world: World, eventually: Eventually) -> None:
+    run = outcome(Result.FAILED)
+    await world.publish(ExternalOutcome(at=NOW, component="catalog", case_id=run.case_id, success=True))
+
+    async def is_kept() -> bool:
+        connection = await world.platform.connect_postgres("learner")
+        count = await connection.fetchval("select count(*) from external_labels")
+        await connection.close()
+        return bool(count == 1)
+
+    await eventually(is_kept)
+    await world.publish(run)
+    await eventually(world.runs(1))
+    known = await world.known()
+    assert known is not None
+    assert known.successes == 1
+
+
+async def test_the_export_is_json_lines_in_pages(world: World, eventually: Eventually) -> None:
+    await world.publish(*(outcome(minute=minute) for minute in range(5)))
+    await eventually(world.runs(5))
+    first = await world.ask("export", Export, b'{"limit": 3}')
+    assert first.next is not None
+    rest = await world.ask("export", Export, json.dumps({"after": first.next, "limit": 3}).encode())
+    assert (len(first.lines), len(rest.lines), rest.next) == (3, 2, None)
+    line = json.loads(first.lines[0])
+    required = {"timestamp", "issue_type", "fix_type", "original_confidence", "result_status"}
+    assert required | {"validation_status", "success", "error_count_after"} <= set(line)
+    assert (line["original_confidence"], line["validation_status"]) == (70.0, "passed")
+
+
+async def test_a_person_s_answer_is_a_lesson(world: World, eventually: Eventually) -> None:
+    asked = Decision(
+        at=NOW,
+        component="catalog",
+        case_id=uuid4(),
+        decision_id=uuid4(),
+        verdict=Verdict.ASK,
+        reason="mode-assist",
+        category=Category.CRASH,
+        signature=SIGNATURE,
+        confidence=0.7,
+        threshold=0.85,
+        risk=0.2,
+        risk_max=0.4,
+        mode="assist",
+        dry_run=False,
+        explanation="it crashed",
+    )
+    refused = asked.model_copy(
+        update={"id": uuid4(), "revision": 2, "verdict": Verdict.ABSTAIN, "decided_by": "ada", "reason": "rejected"}
+    )
+    await world.publish(asked, refused)
+
+    async def is_learned() -> bool:
+        found = await world.ask("statistics", Statistics)
+        return (found.asked, found.approved, found.rejected) == (1, 0, 1)
+
+    await eventually(is_learned)
+    (only,) = (await world.ask("feedback", Feedbacks)).feedback
+    assert (only.feedback_type, only.outcome_quality) == ("override", 0)
+    assert "ada rejected" in only.lessons_learned
+
+
+async def test_a_sweep_says_again_what_is_known(world: World, eventually: Eventually) -> None:
+    await world.publish(outcome())
+    await eventually(world.runs(1))
+    stream = await world.client.jetstream().stream_info("STATE")
+    reply = await world.client.request("cmd.learner.sweep", b"{}")
+    assert b'"looked_at":1' in reply.data
+
+    async def is_said_again() -> bool:
+        return (await world.client.jetstream().stream_info("STATE")).state.last_seq > stream.state.last_seq
+
+    await eventually(is_said_again)
+
+
+async def test_models_and_migrations_agree(platform: Platform) -> None:
+    url = make_url(platform.dsn("learner")).set(drivername="postgresql+psycopg")
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        differences = [
+            one for one in schema_differences(Base.metadata, connection) if "alembic_version" not in str(one)
+        ]
+    assert differences == []

@@ -50,7 +50,7 @@ unit: install ## Tests without servers
 	@$(VENV)/bin/pytest tests/unit
 
 integration: install ## Tests on a real NATS and PostgreSQL
-	@$(VENV)/bin/pytest -m 'not slow' --durations 10 tests/integration tests/contract
+	@$(VENV)/bin/pytest -m 'not slow and not containers' --durations 10 tests/integration tests/contract
 
 slow: install ## The integration tests that take minutes: a SIGKILL at every point of a run
 	@$(VENV)/bin/pytest -m slow --durations 10 tests/integration tests/contract
@@ -73,6 +73,7 @@ extras: install ## Each service imports with nothing but its own extra
 
 containers: install ## The image, compose and integration tests on a Docker engine
 	@$(VENV)/bin/pytest tests/containers
+	@$(VENV)/bin/pytest -m containers tests/integration
 	@HOMEOSTAT_TEST_SERVERS=containers $(VENV)/bin/pytest tests/integration/kernel
 
 as-ordinary-user: install ## Unit and end-to-end tests and the demo as a user that is not root (needs root)

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, cast
 
 import typer
 
+from services.cli.bench.data import DataMissingError
 from services.cli.bench.results import Report, keep, table
 from services.cli.output import console, fail
 
-
-def _bus() -> Awaitable[Report]:
-    from services.cli.bench import bus
-
-    return bus.run()
+AREAS = ("bus", "healing")
+"""Each is a module of `services.cli.bench`, with `_` for `-`."""
 
 
-def _healing() -> Awaitable[Report]:
-    from services.cli.bench import healing
+class Area(Protocol):
+    """What the module of an area offers."""
 
-    return healing.run()
-
-
-AREAS: dict[str, Callable[[], Awaitable[Report]]] = {"bus": _bus, "healing": _healing}
+    def run(self, data: Path | None) -> Awaitable[Report]:
+        """Measure; `data` is the folder given with --data. Raises DataMissingError when the area needs one."""
 
 
 def bench(
     area: Annotated[str | None, typer.Argument(help=f"One of {', '.join(AREAS)}; all when not given.")] = None,
     data: Annotated[
-        Path | None, typer.Option(envvar="HOMEOSTAT_BENCH_DATA", help="Folder with data sets, for areas that need one.")
+        Path | None,
+        typer.Option(envvar="HOMEOSTAT_BENCH_DATA", help="Folder with the public sets, or with data of your own."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -43,8 +41,14 @@ def bench(
     if data is not None and not data.is_dir():
         raise fail(f"{data} is no folder: --data names the folder that holds the data sets", code=2)
     for name in [area] if area else AREAS:
-        with console.status(f"measuring {name} …"):
-            report = asyncio.run(_as_coroutine(AREAS[name]))
+        try:
+            with console.status(f"measuring {name} …"):
+                report = asyncio.run(_as_coroutine(name, data))
+        except DataMissingError as missing:
+            if area:
+                raise fail(str(missing), code=2) from None
+            console.print(f"{name}: left out. {missing}")
+            continue
         keep(report)
         if as_json:
             typer.echo(json.dumps({**asdict(report), "at": report.at.isoformat()}))
@@ -52,5 +56,6 @@ def bench(
             console.print(table(report))
 
 
-async def _as_coroutine(run: Callable[[], Awaitable[Report]]) -> Report:
-    return await run()
+async def _as_coroutine(name: str, data: Path | None) -> Report:
+    module = cast(Area, import_module(f"services.cli.bench.{name.replace('-', '_')}"))
+    return await module.run(data)

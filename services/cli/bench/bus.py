@@ -26,7 +26,7 @@ LOADS = ((2.0, 20), (10.0, 50), (50.0, 100))
 FINISH_S = 120.0
 
 
-async def run(loads: Sequence[tuple[float, int]] = LOADS) -> Report:
+async def run(_data: Path | None = None, loads: Sequence[tuple[float, int]] = LOADS) -> Report:
     """The table of this area."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder:

@@ -30,7 +30,7 @@ GRACE_S = 16.0
 """For so long after a repair an exit has to be confirmed before it counts: each crash here is a fresh one."""
 
 
-async def run(crashes: int = CRASHES) -> Report:
+async def run(_data: Path | None = None, crashes: int = CRASHES) -> Report:
     """The table of this area."""
     times: list[float] = []
     with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder:

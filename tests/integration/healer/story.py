@@ -207,6 +207,7 @@ class Listener:
 
     async def recorded(self, decision_id: UUID, step: str) -> None:
         """Waits until a durable step of the run is over."""
+        await self.phase(decision_id, "planned")  # by then the workflows' tables are there
         connection = await self.platform.connect_postgres("healer")
         query = "select count(*) from healer_dbos.operation_outputs where workflow_uuid = $1 and function_name = $2"
         try:

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.diagnoser.domain.categories import FixType, fix_type_of
 from services.diagnoser.domain.changes import CHANGE_WINDOW_S, CLOCKS_DIFFER_S, Place, changes_before, suspects
 from services.diagnoser.domain.context import error_ratio
+from services.diagnoser.domain.deviating import causes_elsewhere
 from services.diagnoser.domain.evidence import CERTAIN, Cause, noisy_or, rank
 from services.diagnoser.domain.history import usual_fix_s
 from services.diagnoser.domain.measured import bottleneck
@@ -159,7 +160,7 @@ def _combine(
         foreign.append((_cause_of(root, confidence, explainer), root))
     rival = max((c.confidence for c in own if c.category not in DESCRIBES_ONLY), default=0.0)
     symptom_of = None
-    causes = {(c.component, c.category): c for c in own}
+    causes = {(c.component, c.category): c for c in (*own, *causes_elsewhere(incident, explainer.scene))}
     if foreign:
         first, explanation = foreign[0]
         same_cause = explanation.incident.component == incident.component

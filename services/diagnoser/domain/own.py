@@ -17,12 +17,14 @@ from services.diagnoser.domain.changes import (
     suspects,
 )
 from services.diagnoser.domain.context import signature_context
+from services.diagnoser.domain.deviating import own_deviations
 from services.diagnoser.domain.evidence import Cause, Evidence, weigh
 from services.diagnoser.domain.graph import CallGraph
 from services.diagnoser.domain.history import Judged, precedents
 from services.diagnoser.domain.measured import readings
 from services.diagnoser.domain.patterns import CONCLUSIVE, Nature, is_conclusive, message_says, nature_of, prior
 from services.diagnoser.domain.providers import PROVIDER_KINDS, provider_trouble
+from services.diagnoser.domain.ranking import Seen
 from services.diagnoser.domain.signals import (
     AnomalySeen,
     ChangeSeen,
@@ -53,6 +55,8 @@ class Scene:
     judged: Sequence[Judged] = ()
     """What earlier diagnoses turned out to be worth."""
     calibrator: Calibrator = field(default_factory=Calibrator)
+    seen: Sequence[Seen] = ()
+    """What the series of each component say lately."""
 
     @cached_property
     def by_component(self) -> dict[str, list[IncidentSeen]]:
@@ -206,6 +210,7 @@ SOURCES: Sequence[Callable[[IncidentSeen, Scene], Iterable[Evidence]]] = (
     _from_changes,
     _from_repairs,
     _from_anomalies,
+    own_deviations,
     _from_provider,
     _from_history,
     _from_signatures,

@@ -92,10 +92,10 @@ class SeriesMemory:
         return times.astype(np.float64) + self._origin, values.astype(np.float64)
 
     def dump(self, most: int) -> MemoryState:
-        """The newest half of `most` readings, and as many older ones evenly spread."""
+        """At most `most` readings: a quarter of them the newest, the others spread evenly over those before."""
         times, values = self.readings()
         if len(times) > most:
-            newest = most // 2
+            newest = most // 4
             spread = np.linspace(0, len(times) - newest - 1, most - newest).round().astype(int)
             keep = np.concatenate((spread, np.arange(len(times) - newest, len(times))))
             times, values = times[keep], values[keep]

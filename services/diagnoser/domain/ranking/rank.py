@@ -10,7 +10,7 @@ that are usually effects (latency, load) count half.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import log
 
@@ -85,6 +85,10 @@ class Seen:
     deviations: tuple[Deviation, ...] = ()
     levels: Mapping[str, float] = field(default_factory=dict)
     kinds: frozenset[Kind] = frozenset()
+
+    def between(self, earliest_s: float, latest_s: float) -> Seen:
+        """With the deviations alone that began then."""
+        return replace(self, deviations=tuple(d for d in self.deviations if earliest_s <= d.onset_s <= latest_s))
 
 
 class Because(StrEnum):

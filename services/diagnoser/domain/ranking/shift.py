@@ -94,10 +94,11 @@ def find_shift(times: Floats, values: Floats, metric: str, noticed_s: float) -> 
 
 
 def search_start(times: Floats, noticed_s: float) -> int:
-    """Index of the first reading that may be part of the trouble."""
+    """Index of the first reading that may be part of the trouble. Of a young series the first half is the usual."""
     at = int(np.searchsorted(times, noticed_s, side="right"))
     by_time = int(np.searchsorted(times, noticed_s - LOOKBACK_S))
-    return max(0, min(by_time, at - LOOKBACK_READINGS))
+    start = max(0, min(by_time, at - LOOKBACK_READINGS))
+    return start if start >= BASE_LEAST else max(start, min(at // 2, at - LOOKBACK_READINGS))
 
 
 def as_shares(values: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, describe, doctor, measure, observe, operate, packs
+from services.cli import act, audit, describe, doctor, measure, observe, operate, packs
 
 app = typer.Typer(
     name="homeostat",
@@ -28,6 +28,7 @@ app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(act.token, name="token")
+app.add_typer(audit.audit, name="audit")
 app.command()(operate.serve)
 app.command()(operate.migrate)
 app.command()(measure.bench)

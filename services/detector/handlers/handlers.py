@@ -87,8 +87,9 @@ class Handlers:
                     unit.emit(wire.incident(effect))
                 case AnomalyFound():
                     unit.emit(wire.anomaly(effect))
-        for component in {each.component: each for each in healths}.values():
-            unit.emit(wire.health(component))
+        # All of them, also when a backlog is folded at once: whoever judges a repair must know when errors happened.
+        for each in healths:
+            unit.emit(wire.health(each))
 
     def partitions_changed(self, owned: frozenset[int]) -> None:
         self.owned = owned

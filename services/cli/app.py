@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, describe, doctor, measure, observe, operate, packs
+from services.cli import act, describe, doctor, logs, measure, observe, operate, packs
 
 app = typer.Typer(
     name="homeostat",
@@ -19,6 +19,7 @@ app.command()(observe.incidents)
 app.command()(observe.trace)
 app.command()(observe.decisions)
 app.command()(observe.events)
+app.command()(logs.logs)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)

@@ -83,6 +83,7 @@ COMMANDS = [
     ("trace", "last"),
     ("decisions",),
     ("events",),
+    ("logs",),
     ("approve",),
     ("reject",),
     ("heal", "a", "b"),

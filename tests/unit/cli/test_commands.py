@@ -83,6 +83,8 @@ COMMANDS = [
     ("trace", "last"),
     ("decisions",),
     ("events",),
+    ("report",),
+    ("diagnosis", "calibration"),
     ("logs",),
     ("approve",),
     ("reject",),

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.handlers.http import act, admin, live, logs, observe, otlp, packs, schemas
+from services.gateway.handlers.http import act, admin, live, logs, observe, otlp, packs, reports, schemas
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
 from services.gateway.handlers.http.ingest.common import MAX_REPORT_BYTES, REPORT_PATHS

@@ -122,6 +122,8 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
             urls.append((("probes", i, "http", "url"), probe.http.url))
         if probe.scrape:
             urls.append((("probes", i, "scrape", "url"), probe.scrape.url))
+        if probe.promql:
+            urls.append((("probes", i, "promql", "url"), probe.promql.url))
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:

@@ -70,7 +70,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
     app.state.deps = deps
     add_problem_handlers(app)
     _add_health(app)
-    for router in (observe.router, logs.router, act.router, packs.router, live.router, admin.router):
+    for router in (observe.router, logs.router, reports.router, act.router, packs.router, live.router, admin.router):
         app.include_router(router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)

@@ -44,6 +44,7 @@ from shared.packs.playbook import (
 from shared.packs.policy import FreezeWindow, Policy
 from shared.packs.watch import (
     PROBE_KINDS,
+    AnomalyRate,
     ConfigProbe,
     DockerProbe,
     HostProbe,
@@ -65,6 +66,7 @@ __all__ = [
     "ACTUATORS",
     "PROBE_KINDS",
     "REVERSIBLE_ACTUATORS",
+    "AnomalyRate",
     "AutomationLevel",
     "Component",
     "ConfigProbe",
@@ -155,6 +157,7 @@ class Pack(Part):
     probes: tuple[Probe, ...] = ()
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    anomalies: tuple[AnomalyRate, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()

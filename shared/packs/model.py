@@ -44,7 +44,11 @@ from shared.packs.playbook import (
 from shared.packs.policy import FreezeWindow, Policy
 from shared.packs.watch import (
     PROBE_KINDS,
+<<<<<<< HEAD
     Bounds,
+=======
+    AnomalyRate,
+>>>>>>> main
     ConfigProbe,
     DockerProbe,
     ExpectBody,
@@ -71,6 +75,7 @@ __all__ = [
     "ACTUATORS",
     "PROBE_KINDS",
     "REVERSIBLE_ACTUATORS",
+    "AnomalyRate",
     "AutomationLevel",
     "Bounds",
     "Component",
@@ -167,6 +172,7 @@ class Pack(Part):
     probes: tuple[Probe, ...] = ()
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    anomalies: tuple[AnomalyRate, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()

@@ -344,6 +344,15 @@ class Ratio(Part):
     severity: Severity = Severity.CRITICAL
 
 
+class AnomalyRate(Part):
+    """How often chance alone may raise an anomaly on each series: without it, the default limit holds."""
+
+    component: Token | Literal["*"] = "*"
+    metric: str = "*"
+    alarms_per_week: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    """False alarms per series. A series whose chance behaviour stays far from unusual raises fewer."""
+
+
 class LogPattern(Part):
     """A kind of error recognised in log lines by a regular expression."""
 

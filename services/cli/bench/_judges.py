@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import erfc, log10, sqrt
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.cli.bench._series import Floats, Table
 from services.detector.domain.adaptive import REST
 from services.detector.domain.components import ComponentState, ComponentTrack
+from services.detector.domain.series import AlarmRate
 from services.detector.domain.watch import Watched
 
 SIGMAS = 3.0
@@ -37,9 +38,10 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def ours(table: Table) -> Judgement:
+def ours(table: Table, alarms_per_week: float | None = None) -> Judgement:
     """The detector's track of one component, fed row by row. A row's score is its most unusual series'."""
-    track = ComponentTrack(ComponentState(table.name), Watched())
+    rates = () if alarms_per_week is None else (AlarmRate("*", alarms_per_week),)
+    track = ComponentTrack(ComponentState(table.name), Watched(alarm_rates=rates))
     scores, alarms = np.zeros(len(table.times)), np.zeros(len(table.times), bool)
     values = table.values.tolist()
     for row, at in enumerate(table.times.tolist()):
@@ -94,5 +96,9 @@ def rested(scores: Floats, threshold: float) -> NDArray[np.bool_]:
     return alarms
 
 
-JUDGES = {"Homeostat": ours, "windowed Gaussian, 3 σ": windowed_gaussian, "EWMA, 3 σ": ewma}
+JUDGES: Mapping[str, Callable[[Table], Judgement]] = {
+    "Homeostat": ours,
+    "windowed Gaussian, 3 σ": windowed_gaussian,
+    "EWMA, 3 σ": ewma,
+}
 """For data of the user's own."""

@@ -44,11 +44,8 @@ from shared.packs.playbook import (
 from shared.packs.policy import FreezeWindow, Policy
 from shared.packs.watch import (
     PROBE_KINDS,
-<<<<<<< HEAD
-    Bounds,
-=======
     AnomalyRate,
->>>>>>> main
+    Bounds,
     ConfigProbe,
     DockerProbe,
     ExpectBody,

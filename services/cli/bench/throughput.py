@@ -74,7 +74,8 @@ async def run(_data: Path | None = None) -> Report:
         title="Metric samples through the detector",
         notes="Samples a second on one core, every series past its warm-up and moving at random. Domain: decoded "
         "batches into the fold. Off the bus: the pull, decoding and fold that production runs; the floor: nats-py's "
-        "fetch of 256, decoding and an ack a message, and nothing learned. The server shares the machine's cores.",
+        "fetch of 256, decoding and an ack a message, and nothing learned. The server shares the machine's cores. "
+        "[The cost of a sample by number of series](throughput.png).",
         rows=rows,
     )
 

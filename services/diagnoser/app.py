@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.diagnoser.handlers import Experience, Handlers, Patience
+from services.diagnoser.handlers.telemetry import KINDS, Telemetry, TelemetryFold
 from services.diagnoser.settings import Settings
 from services.diagnoser.store import Base
 from shared.contracts.detector import Anomaly, Incident
@@ -29,6 +30,8 @@ def build(settings: Settings) -> Service:
     )
     experience = Experience(keep=timedelta(days=settings.experience_keep_days))
     handlers = Handlers(packs=service.packs, patience=patience, ids=service.ids, experience=experience)
+    telemetry = Telemetry(service.packs, patience.settle)
+    service.partitions(kinds=KINDS, make=lambda _partition: TelemetryFold(), commit=telemetry.save)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Anomaly, handlers.anomaly)
     service.bus.on(Change, handlers.change)

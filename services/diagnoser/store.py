@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from services.diagnoser.domain import AnomalySeen, ChangeSeen
 from services.diagnoser.domain.history import Judged
+from services.diagnoser.domain.ranking import Deviation, Kind, Seen
+from services.diagnoser.domain.ranking.watch import Told as TelemetryTold
 from services.diagnoser.domain.revise import Told
 from shared.contracts.detector import Incident
 from shared.db import service_base
@@ -138,6 +140,19 @@ class LabelRow(Base):  # type: ignore[misc, valid-type]
 
     case_id: Mapped[UUID] = mapped_column(primary_key=True)
     success: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TelemetryRow(Base):  # type: ignore[misc, valid-type]
+    """What the series of one component say."""
+
+    __tablename__ = "telemetry"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    noticed_at: Mapped[datetime | None]
+    """Since when they were worth a look, the last time that they were."""
+    deviations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    usual: Mapped[dict[str, Any]] = mapped_column(JSONB)
     at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -405,6 +420,44 @@ async def prune_experience(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(LabelRow).where(LabelRow.at < before))
 
 
+# ---- telemetry
+
+
+async def save_telemetry(session: AsyncSession, told: TelemetryTold) -> bool:
+    """Keeps the newest of a component; True when a trouble is new. What is usual again leaves the last trouble there:
+    an incident that is still open began with it."""
+    usual = {"levels": dict(told.seen.levels), "kinds": sorted(told.seen.kinds)}
+    values: dict[str, Any] = {"usual": usual, "at": datetime.fromtimestamp(told.at_s, UTC)}
+    if told.noticed_s is not None:
+        values["noticed_at"] = datetime.fromtimestamp(told.noticed_s, UTC)
+        values["deviations"] = [asdict(one) for one in told.seen.deviations]
+    known = await session.get(TelemetryRow, told.seen.component, populate_existing=True)
+    first = {"noticed_at": None, "deviations": []} | values
+    statement = insert(TelemetryRow).values(component=told.seen.component, **first)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["component"], set_=values, where=TelemetryRow.at <= statement.excluded.at
+        )
+    )
+    before = known.noticed_at if known is not None and known.deviations else None
+    return bool(told.seen.deviations) and before != values.get("noticed_at")
+
+
+async def telemetry_of(session: AsyncSession, components: Collection[str], since: datetime) -> list[Seen]:
+    rows = await session.execute(
+        select(TelemetryRow)
+        .where(TelemetryRow.component.in_(components), TelemetryRow.at >= since)
+        .order_by(TelemetryRow.component)
+        .limit(OPEN_LIMIT)
+    )
+    return [_seen(row) for row in rows.scalars()]
+
+
+def _seen(row: TelemetryRow) -> Seen:
+    found = tuple(Deviation(**{**one, "kind": Kind(one["kind"])}) for one in row.deviations)
+    return Seen(row.component, found, row.usual["levels"], frozenset(map(Kind, row.usual["kinds"])))
+
+
 async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     """Forgets what is older than `keep`; open incidents stay."""
     limit = now - keep
@@ -412,6 +465,7 @@ async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     await session.execute(delete(DiagnosisRow).where(DiagnosisRow.created_at < limit, ~_is_open(DiagnosisRow)))
     await session.execute(delete(ChangeRow).where(ChangeRow.at < limit))
     await session.execute(delete(AnomalyRow).where(AnomalyRow.at < limit))
+    await session.execute(delete(TelemetryRow).where(TelemetryRow.at < limit))
 
 
 def _is_open(diagnosis: type[DiagnosisRow]) -> ColumnElement[bool]:

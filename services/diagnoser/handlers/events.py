@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from services.diagnoser import store
-from services.diagnoser.domain import Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
+from services.diagnoser.domain import CallGraph, Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
 from services.diagnoser.domain.changes import CHANGE_WINDOW_S
 from services.diagnoser.domain.own import most_telling
 from services.diagnoser.domain.patterns import is_conclusive
@@ -26,6 +26,8 @@ from shared.packs.book import PackBook
 
 log = structlog.get_logger()
 
+MEASURED = timedelta(minutes=15)
+"""What series said longer before the first incident is left out."""
 BATCH = 20
 """Incidents looked at in one unit of work."""
 
@@ -152,6 +154,12 @@ class Handlers:
             symptom_of=str(told.symptom_of) if told.symptom_of else None,
         )
 
+    def _measured_with(self, incident: IncidentSeen, graph: CallGraph) -> set[str]:
+        """Components whose series tell of the incident: what it calls, or all of its pack where that isn't known."""
+        callees = set(graph.callees(incident.component))
+        placed = self.packs.component(incident.component)
+        return {incident.component, *(callees or (placed.pack.components if placed else ()))}
+
     async def _scene(self, unit: Unit, incident: IncidentSeen) -> Scene:
         """The incident's neighbourhood: itself and everything that it calls; and of what calls it, the changes."""
         graph = translate.graph(self.packs)
@@ -173,6 +181,7 @@ class Handlers:
             known_problems=translate.known_problems(self.packs),
             components={name: translate.component(self.packs, name) for name in components},
             log_categories=translate.log_categories(self.packs),
+            seen=await store.telemetry_of(unit.session, self._measured_with(incident, graph), first - MEASURED),
             judged=known.judged,
             calibrator=known.calibrator,
         )

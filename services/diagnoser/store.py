@@ -9,7 +9,22 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Numeric, Select, String, Text, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Numeric,
+    Select,
+    String,
+    Text,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -19,6 +34,7 @@ from services.diagnoser.domain.history import Judged
 from services.diagnoser.domain.ranking import Deviation, Kind, Seen
 from services.diagnoser.domain.ranking.watch import Told as TelemetryTold
 from services.diagnoser.domain.revise import Told
+from services.diagnoser.domain.topology import Observed
 from shared.contracts.detector import Incident
 from shared.db import service_base
 from shared.packs import Category
@@ -29,6 +45,8 @@ OPEN_LIMIT = 500
 """Open incidents looked at together; beyond this many the oldest are the likely causes."""
 JUDGED_LIMIT = 5_000
 """Newest judgements that are learned from."""
+CALLS_LIMIT = 10_000
+"""Observed calls that the graph is made of."""
 
 
 class IncidentRow(Base):  # type: ignore[misc, valid-type]
@@ -154,6 +172,32 @@ class TelemetryRow(Base):  # type: ignore[misc, valid-type]
     deviations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     usual: Mapped[dict[str, Any]] = mapped_column(JSONB)
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class CallsRow(Base):  # type: ignore[misc, valid-type]
+    """Calls that traces show, for as long as they do."""
+
+    __tablename__ = "observed_calls"
+
+    caller: Mapped[str] = mapped_column(String(64), primary_key=True)
+    callee: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    duration_sum_ms: Mapped[float] = mapped_column(Float)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime] = mapped_column(index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CallsSeen:
+    """Calls from one component to another that were just told of."""
+
+    caller: str
+    callee: str
+    count: int
+    errors: int
+    duration_sum_ms: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +500,51 @@ async def telemetry_of(session: AsyncSession, components: Collection[str], since
 def _seen(row: TelemetryRow) -> Seen:
     found = tuple(Deviation(**{**one, "kind": Kind(one["kind"])}) for one in row.deviations)
     return Seen(row.component, found, row.usual["levels"], frozenset(map(Kind, row.usual["kinds"])))
+
+
+# ---- observed calls
+
+
+async def take_calls(session: AsyncSession, calls: CallsSeen, since: datetime) -> int:
+    """Adds them up and returns how many there are now; calls not seen after `since` begin anew."""
+    new = insert(CallsRow).values(
+        caller=calls.caller,
+        callee=calls.callee,
+        count=calls.count,
+        errors=calls.errors,
+        duration_sum_ms=calls.duration_sum_ms,
+        first_seen=calls.at,
+        last_seen=calls.at,
+    )
+    still = CallsRow.last_seen >= since
+    sums = {
+        name: case((still, getattr(CallsRow, name) + new.excluded[name]), else_=new.excluded[name])
+        for name in ("count", "errors", "duration_sum_ms")
+    }
+    statement = new.on_conflict_do_update(
+        index_elements=["caller", "callee"],
+        set_={
+            **sums,
+            "first_seen": case((still, CallsRow.first_seen), else_=new.excluded.first_seen),
+            "last_seen": func.greatest(CallsRow.last_seen, new.excluded.last_seen),
+        },
+    ).returning(CallsRow.count)
+    return (await session.execute(statement)).scalar_one()
+
+
+async def observed_calls(session: AsyncSession, since: datetime, min_count: int) -> list[Observed]:
+    """Those seen since then and often enough, the latest if there are too many."""
+    rows = await session.execute(
+        select(CallsRow.caller, CallsRow.callee, CallsRow.count, CallsRow.last_seen)
+        .where(CallsRow.last_seen >= since, CallsRow.count >= min_count)
+        .order_by(CallsRow.last_seen.desc(), CallsRow.caller, CallsRow.callee)
+        .limit(CALLS_LIMIT)
+    )
+    return [Observed(*row) for row in rows]
+
+
+async def prune_calls(session: AsyncSession, before: datetime) -> None:
+    await session.execute(delete(CallsRow).where(CallsRow.last_seen < before))
 
 
 async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:

@@ -18,6 +18,7 @@ from services.diagnoser.domain.patterns import is_conclusive
 from services.diagnoser.domain.revise import Told
 from services.diagnoser.handlers import translate
 from services.diagnoser.handlers.experience import Experience
+from services.diagnoser.handlers.topology import Topology
 from shared.contracts.detector import Anomaly, Incident, Swept
 from shared.contracts.healer import SweepRequest
 from shared.contracts.ingest import Change
@@ -52,13 +53,14 @@ class Handlers:
     packs: PackBook
     patience: Patience
     ids: Callable[[], UUID]
+    topology: Topology
     experience: Experience
 
     async def incident(self, event: Incident, unit: Unit) -> None:
         """Conclusive patterns are diagnosed at once, others when their neighbours have had time to raise alarm."""
         if not await store.take_incident(unit.session, event, unit.now):
             return
-        neighbours = self._touched_by(event.component)
+        neighbours = await self._touched_by(event.component, unit)
         if not event.is_open:
             outlived = self.patience.symptom_grace + timedelta(seconds=0.1)
             await store.look_again(unit.session, neighbours, unit.now + outlived, but=event.case_id)
@@ -87,6 +89,7 @@ class Handlers:
 
     async def prune(self, unit: Unit) -> None:
         await store.prune(unit.session, unit.now, self.patience.keep)
+        await self.topology.prune(unit)
         await self.experience.prune(unit)
 
     async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
@@ -98,9 +101,9 @@ class Handlers:
 
     # ---- looking
 
-    def _touched_by(self, component: str) -> set[str]:
+    async def _touched_by(self, component: str, unit: Unit) -> set[str]:
         """Components whose diagnosis may change with this one's incidents."""
-        return {component, *self.packs.dependents_of(component)}
+        return {component, *(await self.topology.graph(unit)).callers(component)}
 
     async def _soon(self, unit: Unit, component: str) -> None:
         at = unit.now + self.patience.settle
@@ -162,7 +165,7 @@ class Handlers:
 
     async def _scene(self, unit: Unit, incident: IncidentSeen) -> Scene:
         """The incident's neighbourhood: itself and everything that it calls; and of what calls it, the changes."""
-        graph = translate.graph(self.packs)
+        graph = await self.topology.graph(unit)
         components = {incident.component, *graph.callees(incident.component)}
         callers = {name for name, depth in graph.callers(incident.component).items() if depth == 1}
         lately = unit.now - self.patience.symptom_grace

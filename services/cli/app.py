@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, decide, describe, doctor, measure, observe, operate, packs
+from services.cli import act, audit, decide, describe, diagnosis, doctor, logs, measure, observe, operate, packs
 
 app = typer.Typer(
     name="homeostat",
@@ -18,9 +18,11 @@ app.command()(observe.status)
 app.command()(observe.incidents)
 app.command()(observe.trace)
 app.command()(observe.decisions)
+app.command()(diagnosis.report)
 app.command()(observe.events)
 app.command()(decide.verify)
 app.command()(decide.calibration)
+app.command()(logs.logs)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)
@@ -29,7 +31,9 @@ app.command()(act.rollback)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(act.dlq, name="dlq")
+app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")
+app.add_typer(audit.audit, name="audit")
 app.command()(operate.serve)
 app.command()(operate.migrate)
 app.command()(measure.bench)

@@ -15,8 +15,9 @@ import typer
 from services.cli.bench.data import DataMissingError
 from services.cli.bench.results import Report, keep, table
 from services.cli.output import console, fail
+from services.cli.stoppable import run_stoppable
 
-AREAS = ("bus", "healing", "log-templates", "metric-anomalies", "root-cause")
+AREAS = ("bus", "healing", "log-templates", "metric-anomalies", "root-cause", "throughput")
 """Each is a module of `services.cli.bench`, with `_` for `-`."""
 LONG = ("soak",)
 """Measured only when asked for: they take an hour."""
@@ -48,7 +49,9 @@ def bench(
     for name in [area] if area else AREAS:
         try:
             with console.status(f"measuring {name} …"):
-                report = asyncio.run(_as_coroutine(name, data))
+                report = run_stoppable(_as_coroutine(name, data))
+        except asyncio.CancelledError:
+            raise typer.Exit(130) from None
         except DataMissingError as missing:
             if area:
                 raise fail(str(missing), code=2) from None

@@ -11,6 +11,7 @@ from services.detector.handlers import Handlers, WireFold
 from services.detector.handlers.files import RememberedFiles
 from services.detector.handlers.fold import KINDS
 from services.detector.settings import Settings
+from shared.contracts.detector import LogPatternsRequest
 from shared.contracts.healer import RunProgress, SweepRequest
 from shared.runtime import Service, serve
 
@@ -44,6 +45,7 @@ def build(settings: Settings) -> Service:
     service.packs.on_change(handlers.packs_changed)
     service.bus.on(RunProgress, handlers.repair_progress)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
+    service.bus.answer("log-patterns", LogPatternsRequest, handlers.log_patterns)
     service.every(TICK_S, "tick", handlers.tick)
     service.every(3_600, "prune-incidents", handlers.prune)
     service.on_stop(runner.close)

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Numeric, Select, String, Text, delete, exists, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Numeric,
+    Select,
+    String,
+    Text,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.diagnoser.domain import AnomalySeen, ChangeSeen
+from services.diagnoser.domain.history import Judged
+from services.diagnoser.domain.ranking import Deviation, Kind, Seen
+from services.diagnoser.domain.ranking.watch import Told as TelemetryTold
 from services.diagnoser.domain.revise import Told
+from services.diagnoser.domain.topology import Observed
 from shared.contracts.detector import Incident
 from shared.db import service_base
+from shared.packs import Category
 
 Base = service_base()
 
 OPEN_LIMIT = 500
 """Open incidents looked at together; beyond this many the oldest are the likely causes."""
+JUDGED_LIMIT = 5_000
+"""Newest judgements that are learned from."""
+CALLS_LIMIT = 10_000
+"""Observed calls that the graph is made of."""
 
 
 class IncidentRow(Base):  # type: ignore[misc, valid-type]
@@ -94,6 +118,86 @@ class AnomalyRow(Base):  # type: ignore[misc, valid-type]
     score: Mapped[float] = mapped_column(Float)
     since: Mapped[datetime]
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class JudgementRow(Base):  # type: ignore[misc, valid-type]
+    """One repair that told whether the cause which it was for was right."""
+
+    __tablename__ = "judgements"
+
+    decision_id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(index=True)
+    component: Mapped[str] = mapped_column(String(64))
+    """Where the incident was seen."""
+    pattern: Mapped[str] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(String(32))
+    signature: Mapped[str] = mapped_column(Text)
+    raw: Mapped[float] = mapped_column(Float)
+    told: Mapped[float] = mapped_column(Float)
+    correct: Mapped[bool]
+    fix_s: Mapped[float | None] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+    def judged(self) -> Judged:
+        return Judged(
+            self.component,
+            self.pattern,
+            Category(self.category),
+            self.signature,
+            self.raw,
+            self.told,
+            self.correct,
+            self.fix_s,
+        )
+
+
+class LabelRow(Base):  # type: ignore[misc, valid-type]
+    """What somebody who saw it last said of a case, kept because it may come before the outcome."""
+
+    __tablename__ = "external_labels"
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True)
+    success: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TelemetryRow(Base):  # type: ignore[misc, valid-type]
+    """What the series of one component say."""
+
+    __tablename__ = "telemetry"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    noticed_at: Mapped[datetime | None]
+    """Since when they were worth a look, the last time that they were."""
+    deviations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    usual: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class CallsRow(Base):  # type: ignore[misc, valid-type]
+    """Calls that traces show, for as long as they do."""
+
+    __tablename__ = "observed_calls"
+
+    caller: Mapped[str] = mapped_column(String(64), primary_key=True)
+    callee: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    duration_sum_ms: Mapped[float] = mapped_column(Float)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime] = mapped_column(index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CallsSeen:
+    """Calls from one component to another that were just told of."""
+
+    caller: str
+    callee: str
+    count: int
+    errors: int
+    duration_sum_ms: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +334,17 @@ async def last_told(session: AsyncSession, incident_id: UUID) -> DiagnosisRow | 
     return rows.scalar_one_or_none()
 
 
+async def told_before(session: AsyncSession, incident_id: UUID, at: datetime) -> DiagnosisRow | None:
+    """The diagnosis that was in force when a repair began; the first one if clocks disagree."""
+    rows = await session.execute(
+        select(DiagnosisRow)
+        .where(DiagnosisRow.incident_id == incident_id)
+        .order_by((DiagnosisRow.created_at <= at).desc(), func.abs(func.extract("epoch", DiagnosisRow.created_at - at)))
+        .limit(1)
+    )
+    return rows.scalar_one_or_none()
+
+
 def add_diagnosis(session: AsyncSession, row: DiagnosisRow) -> None:
     session.add(row)
 
@@ -293,6 +408,145 @@ async def anomalies_of(session: AsyncSession, components: Collection[str], since
     ]
 
 
+# ---- what diagnoses turned out to be worth
+
+
+async def hold_case(session: AsyncSession, case_id: UUID) -> None:
+    """Until the unit of work ends nobody else judges this case or keeps a word on it."""
+    await session.execute(select(func.pg_advisory_xact_lock(case_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
+
+
+async def add_judgement(session: AsyncSession, columns: dict[str, object]) -> bool:
+    """False when this repair had been judged before."""
+    statement = insert(JudgementRow).values(**columns).on_conflict_do_nothing().returning(JudgementRow.decision_id)
+    return (await session.execute(statement)).first() is not None
+
+
+async def keep_label(session: AsyncSession, case_id: UUID, success: bool, at: datetime) -> None:
+    first = insert(LabelRow).values(case_id=case_id, success=success, at=at)
+    await session.execute(
+        first.on_conflict_do_update(
+            index_elements=["case_id"], set_={"success": success, "at": at}, where=LabelRow.at <= at
+        )
+    )
+
+
+async def label_since(session: AsyncSession, case_id: UUID, since: datetime) -> bool | None:
+    """What was last said of a case after its repair."""
+    return await session.scalar(select(LabelRow.success).where(LabelRow.case_id == case_id, LabelRow.at >= since))
+
+
+async def refute(session: AsyncSession, case_id: UUID, before: datetime) -> bool:
+    """The last repair of the case did not help after all; False when there is none that is said to have."""
+    last = select(JudgementRow.decision_id).where(JudgementRow.case_id == case_id, JudgementRow.at <= before)
+    decision_id = await session.scalar(last.order_by(JudgementRow.at.desc()).limit(1))
+    if decision_id is None:
+        return False
+    statement = (
+        update(JudgementRow)
+        .where(JudgementRow.decision_id == decision_id, JudgementRow.correct)
+        .values(correct=False, fix_s=None)
+        .returning(JudgementRow.decision_id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def judgements(session: AsyncSession, since: datetime, most: int = JUDGED_LIMIT) -> list[JudgementRow]:
+    """The newest judgements since a time."""
+    rows = await session.scalars(
+        select(JudgementRow).where(JudgementRow.at >= since).order_by(JudgementRow.at.desc()).limit(most)
+    )
+    return list(rows)
+
+
+async def prune_experience(session: AsyncSession, before: datetime) -> None:
+    await session.execute(delete(JudgementRow).where(JudgementRow.at < before))
+    await session.execute(delete(LabelRow).where(LabelRow.at < before))
+
+
+# ---- telemetry
+
+
+async def save_telemetry(session: AsyncSession, told: TelemetryTold) -> bool:
+    """Keeps the newest of a component; True when a trouble is new. What is usual again leaves the last trouble there:
+    an incident that is still open began with it."""
+    usual = {"levels": dict(told.seen.levels), "kinds": sorted(told.seen.kinds)}
+    values: dict[str, Any] = {"usual": usual, "at": datetime.fromtimestamp(told.at_s, UTC)}
+    if told.noticed_s is not None:
+        values["noticed_at"] = datetime.fromtimestamp(told.noticed_s, UTC)
+        values["deviations"] = [asdict(one) for one in told.seen.deviations]
+    known = await session.get(TelemetryRow, told.seen.component, populate_existing=True)
+    first = {"noticed_at": None, "deviations": []} | values
+    statement = insert(TelemetryRow).values(component=told.seen.component, **first)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["component"], set_=values, where=TelemetryRow.at <= statement.excluded.at
+        )
+    )
+    before = known.noticed_at if known is not None and known.deviations else None
+    return bool(told.seen.deviations) and before != values.get("noticed_at")
+
+
+async def telemetry_of(session: AsyncSession, components: Collection[str], since: datetime) -> list[Seen]:
+    rows = await session.execute(
+        select(TelemetryRow)
+        .where(TelemetryRow.component.in_(components), TelemetryRow.at >= since)
+        .order_by(TelemetryRow.component)
+        .limit(OPEN_LIMIT)
+    )
+    return [_seen(row) for row in rows.scalars()]
+
+
+def _seen(row: TelemetryRow) -> Seen:
+    found = tuple(Deviation(**{**one, "kind": Kind(one["kind"])}) for one in row.deviations)
+    return Seen(row.component, found, row.usual["levels"], frozenset(map(Kind, row.usual["kinds"])))
+
+
+# ---- observed calls
+
+
+async def take_calls(session: AsyncSession, calls: CallsSeen, since: datetime) -> int:
+    """Adds them up and returns how many there are now; calls not seen after `since` begin anew."""
+    new = insert(CallsRow).values(
+        caller=calls.caller,
+        callee=calls.callee,
+        count=calls.count,
+        errors=calls.errors,
+        duration_sum_ms=calls.duration_sum_ms,
+        first_seen=calls.at,
+        last_seen=calls.at,
+    )
+    still = CallsRow.last_seen >= since
+    sums = {
+        name: case((still, getattr(CallsRow, name) + new.excluded[name]), else_=new.excluded[name])
+        for name in ("count", "errors", "duration_sum_ms")
+    }
+    statement = new.on_conflict_do_update(
+        index_elements=["caller", "callee"],
+        set_={
+            **sums,
+            "first_seen": case((still, CallsRow.first_seen), else_=new.excluded.first_seen),
+            "last_seen": func.greatest(CallsRow.last_seen, new.excluded.last_seen),
+        },
+    ).returning(CallsRow.count)
+    return (await session.execute(statement)).scalar_one()
+
+
+async def observed_calls(session: AsyncSession, since: datetime, min_count: int) -> list[Observed]:
+    """Those seen since then and often enough, the latest if there are too many."""
+    rows = await session.execute(
+        select(CallsRow.caller, CallsRow.callee, CallsRow.count, CallsRow.last_seen)
+        .where(CallsRow.last_seen >= since, CallsRow.count >= min_count)
+        .order_by(CallsRow.last_seen.desc(), CallsRow.caller, CallsRow.callee)
+        .limit(CALLS_LIMIT)
+    )
+    return [Observed(*row) for row in rows]
+
+
+async def prune_calls(session: AsyncSession, before: datetime) -> None:
+    await session.execute(delete(CallsRow).where(CallsRow.last_seen < before))
+
+
 async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     """Forgets what is older than `keep`; open incidents stay."""
     limit = now - keep
@@ -300,6 +554,7 @@ async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     await session.execute(delete(DiagnosisRow).where(DiagnosisRow.created_at < limit, ~_is_open(DiagnosisRow)))
     await session.execute(delete(ChangeRow).where(ChangeRow.at < limit))
     await session.execute(delete(AnomalyRow).where(AnomalyRow.at < limit))
+    await session.execute(delete(TelemetryRow).where(TelemetryRow.at < limit))
 
 
 def _is_open(diagnosis: type[DiagnosisRow]) -> ColumnElement[bool]:

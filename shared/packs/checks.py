@@ -46,7 +46,7 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     named: list[tuple[Place, str]] = []
     for name, component in pack.components.items():
         named += [(("components", name, "calls", i), called) for i, called in enumerate(component.calls)]
-    for section in ("probes", "rules", "ratios", "limits", "traffic", "signatures", "knobs"):
+    for section in ("probes", "rules", "ratios", "anomalies", "limits", "traffic", "signatures", "knobs"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
     for name, playbook in pack.playbooks.items():
         named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
@@ -122,6 +122,8 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
             urls.append((("probes", i, "http", "url"), probe.http.url))
         if probe.scrape:
             urls.append((("probes", i, "scrape", "url"), probe.scrape.url))
+        if probe.promql:
+            urls.append((("probes", i, "promql", "url"), probe.promql.url))
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:

@@ -44,19 +44,26 @@ from shared.packs.playbook import (
 from shared.packs.policy import FreezeWindow, Policy
 from shared.packs.watch import (
     PROBE_KINDS,
+    AnomalyRate,
+    Bounds,
     ConfigProbe,
     DockerProbe,
+    ExpectBody,
     HostProbe,
     HttpProbe,
+    JournalProbe,
     Limit,
     LogPattern,
     LogProbe,
     PostgresProbe,
     Probe,
     ProcessProbe,
+    PromqlProbe,
     Ratio,
+    RedisProbe,
     Rule,
     ScrapeProbe,
+    SqlProbe,
     TcpProbe,
     Traffic,
 )
@@ -65,12 +72,15 @@ __all__ = [
     "ACTUATORS",
     "PROBE_KINDS",
     "REVERSIBLE_ACTUATORS",
+    "AnomalyRate",
     "AutomationLevel",
+    "Bounds",
     "Component",
     "ConfigProbe",
     "Criticality",
     "DockerAction",
     "DockerProbe",
+    "ExpectBody",
     "Expression",
     "FileBackup",
     "FileRestore",
@@ -79,6 +89,7 @@ __all__ = [
     "HostProbe",
     "HttpCall",
     "HttpProbe",
+    "JournalProbe",
     "Knob",
     "KnobAction",
     "Limit",
@@ -97,13 +108,16 @@ __all__ = [
     "Process",
     "ProcessAction",
     "ProcessProbe",
+    "PromqlProbe",
     "Ratio",
+    "RedisProbe",
     "Rule",
     "ScrapeProbe",
     "Seconds",
     "SecretRef",
     "Signature",
     "Slo",
+    "SqlProbe",
     "SqlStatement",
     "Step",
     "TcpProbe",
@@ -155,6 +169,7 @@ class Pack(Part):
     probes: tuple[Probe, ...] = ()
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    anomalies: tuple[AnomalyRate, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()

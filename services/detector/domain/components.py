@@ -20,6 +20,7 @@ from services.detector.domain.signals import (
     Reading,
     fingerprint,
 )
+from services.detector.domain.templates import BookState, LogBook, Noted
 from services.detector.domain.watch import Watched
 from services.detector.domain.windows import SlidingSum
 
@@ -67,6 +68,7 @@ class ComponentState:
     windows: dict[str, list[list[float]]] = field(default_factory=dict)
     logs: dict[str, tuple[list[float], int, float, str]] = field(default_factory=dict)
     recent: list[Fact] = field(default_factory=list)
+    book: BookState = field(default_factory=BookState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class ComponentTrack:
             for kind, (window, total, last_at, example) in state.logs.items()
         }
         self._news = SlidingSum.restored(state.news) if state.news else SlidingSum(60.0)
+        self.book = LogBook(state.book)
         self._layouts: dict[tuple[int, str], list[Tracked | None]] = {}
         self.watch(watched)
 
@@ -100,6 +103,7 @@ class ComponentTrack:
         kept = self.kept
         kept.series = [tracked.series for tracked in self._series.values()]
         kept.news = self._news.state()
+        kept.book = self.book.state()
         kept.windows = {key: window.state() for key, window in self._windows.items()}
         kept.logs = {
             kind: (each.window.state(), each.total, each.last_at, each.example) for kind, each in self.logs.items()
@@ -112,7 +116,7 @@ class ComponentTrack:
         asked = {ratio.key: ratio for ratio in watched.ratios}
         self._windows = {key: self._windows.get(key) or RatioWindow(ratio.window_s) for key, ratio in asked.items()}
         for tracked in self._series.values():
-            tracked.ask(watched.limits, watched.ratios)
+            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates)
 
     # ---- metrics
 
@@ -131,18 +135,32 @@ class ComponentTrack:
             value = reading.value
             if tracked is None or not -SENSELESS < value < SENSELESS:
                 continue
-            sent_at = reading.at
-            when = latest if sent_at is None else min(sent_at.timestamp(), now)
-            series = tracked.series
+            series, sent_at = tracked.series, reading.at
+            if sent_at is None:
+                when = latest
+            else:
+                when = min(sent_at.timestamp(), now)
+                if when <= series.last_at:
+                    continue  # told before, by another sender or by this one again
+            pause_s = now - series.seen_now
             series.seen_now = now
-            if not tracked.plain:
+            if tracked.plain:
+                series.last_at = when
+            else:
                 learned = self._ask(tracked, value, when, now, verdicts, touched)
                 if learned is None:
                     continue
                 value = learned
-            score = tracked.usual.update(value)
-            if score >= adaptive.NEWS:
-                self._unusual(tracked, value, score, when, now, verdicts)
+            usual = tracked.usual
+            if pause_s > series.pace_s and tracked.was_away(pause_s):
+                if tracked.shape is Shape.COUNTER:
+                    continue  # a rate over the absence is no reading of now
+                usual.resume(value)
+            score = usual.update(value, when)
+            if score >= adaptive.STIR:
+                if score >= usual.limit:
+                    self._unusual(tracked, value, score, when, now, verdicts)
+                tracked.limit_alarms()
         for name in {reading.name for reading in readings if reading.name.endswith(COUNTER_SUFFIXES)}:
             self.kept.families[name] = now
         for limit in touched.values():
@@ -172,8 +190,8 @@ class ComponentTrack:
             if len(self._series) >= MAX_SERIES:
                 self.kept.left_out += 1
                 return None
-            tracked = Tracked.of(Series(reading.name, dict(reading.labels), seen_now=now))
-            tracked.ask(self.watched.limits, self.watched.ratios)
+            tracked = Tracked.of(Series(reading.name, dict(reading.labels), seen_now=now, first_now=now))
+            tracked.ask(self.watched.limits, self.watched.ratios, self.watched.alarm_rates)
             self._series[key] = tracked
         return tracked
 
@@ -248,25 +266,37 @@ class ComponentTrack:
             self.kept.left_out += 1
             return
         self._news.add(now, 1.0)
-        low, high = tracked.usual.bounds()
-        sigmas = adaptive.deviations(score)
+        usual, sigmas = tracked.usual, adaptive.deviations(score)
         verdicts.unusual.append(
-            AnomalyFound(self.name, tracked.name, tracked.labels, value, low, high, sigmas, when, when)
+            AnomalyFound(
+                self.name,
+                tracked.name,
+                tracked.labels,
+                value,
+                usual.low,
+                usual.high,
+                sigmas,
+                when,
+                when,
+                seen_before=usual.news - 1,
+            )
         )
 
     # ---- logs
 
     def log(self, lines: Sequence[Line], at: float, now: float) -> tuple[list[Finding], list[Fact]]:
-        """Count error lines by kind: (bursts, fewer than a burst)."""
+        """Count error lines by kind, learn all: (bursts, other evidence)."""
         seen: dict[str, log_patterns.Kind] = {}
         bursts: set[str] = set()
+        noted: list[Noted] = []
         for line in lines:
             kind = log_patterns.classify(self.watched.kinds, line.message)
-            if kind is None:
-                self.kept.errors += log_patterns.is_error(line.level)
-                continue
-            self.kept.errors += 1
             when = at if line.at is None else min(line.at.timestamp(), now)
+            error = kind is not None or log_patterns.is_error(line.level)
+            self.kept.errors += error
+            noted.append(Noted(line.message, line.level, error, when, kind.category if kind else None))
+            if kind is None:
+                continue
             frequency = self.logs.get(kind.id)
             if frequency is None:
                 frequency = self.logs[kind.id] = Frequency(SlidingSum(kind.window_s))
@@ -279,7 +309,7 @@ class ComponentTrack:
         facts = [
             log_patterns.fact(self.name, kind, self.logs[id_], now) for id_, kind in seen.items() if id_ not in bursts
         ]
-        return found, facts
+        return found, [*facts, *self.book.read(self.name, noted, now)]
 
     # ---- what is remembered for incidents to come
 

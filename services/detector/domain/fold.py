@@ -34,7 +34,7 @@ from services.detector.domain.signals import (
 from services.detector.domain.thresholds import CLEAR_AFTER
 from services.detector.domain.watch import Watch
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 ADVANCE_S = 0.2
 HEALTH_INTERVAL_S = 1.0
 """Shortest time between two tellings of a component's health that differ only in the error count."""
@@ -74,7 +74,7 @@ class _Latency:
 
 class PartitionState:
     """The fold over one partition. Every method takes one message and gives its effects in a fixed order:
-    incidents first, then anomalies, then health."""
+    incidents first, then anomalies and log patterns, then health."""
 
     def __init__(self, watch: Watch, policy: IncidentPolicy | None = None, repair_grace_s: float = 15.0) -> None:
         self._watch = watch
@@ -119,7 +119,8 @@ class PartitionState:
             noted = [*facts, *(finding.fact for finding in bursts)]
             told += self._incidents.note(component, noted, now, errors=track.kept.errors)
         self._seen.add(component)
-        return [*told, *self._healths(now)]
+        seen = track.book.news(component, now)
+        return [*told, *([seen] if seen else []), *self._healths(now)]
 
     def check(self, check: CheckSeen, now: float) -> list[Effect]:
         track = self._track(check.component)
@@ -167,7 +168,7 @@ class PartitionState:
     # ---- snapshot
 
     def snapshot(self) -> bytes:
-        """Compressed JSON, about 60 bytes a series: readable by any tool when something must be looked into."""
+        """Compressed JSON, about 400 bytes a series: readable by any tool when something must be looked into."""
         kept = Snapshot(
             SNAPSHOT_VERSION,
             self._advanced_at,

@@ -9,6 +9,7 @@ from services.detector.domain import log_patterns, thresholds
 from services.detector.domain.checks import ProbePolicy
 from services.detector.domain.log_patterns import Kind
 from services.detector.domain.ratios import RatioLimit, ratio_of
+from services.detector.domain.series import AlarmRate
 from services.detector.domain.thresholds import Limit, limit_of
 from shared.packs.model import Pack
 
@@ -20,6 +21,8 @@ class Watched:
     limits: tuple[Limit, ...] = thresholds.DEFAULT_LIMITS
     ratios: tuple[RatioLimit, ...] = ()
     kinds: tuple[Kind, ...] = log_patterns.BUILT_IN
+    alarm_rates: tuple[AlarmRate, ...] = ()
+    """The first that names a metric, or all, holds for it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ def compile_packs(packs: Iterable[Pack]) -> Watch:
                 limits=thresholds.in_force(limit_of(rule) for rule in pack.rules if rule.component in ("*", name)),
                 ratios=tuple(ratio_of(ratio) for ratio in pack.ratios if ratio.component in ("*", name)),
                 kinds=kinds,
+                alarm_rates=tuple(
+                    AlarmRate(each.metric, each.alarms_per_week)
+                    for each in pack.anomalies
+                    if each.component in ("*", name)
+                ),
             )
         for probe in pack.probes:
             probes[probe.name] = ProbePolicy(probe.fail_after, probe.clear_after, probe.slow_ms)

@@ -14,13 +14,14 @@ import structlog
 from services.detector import store
 from services.detector.domain.fold import PartitionState
 from services.detector.domain.incidents import IncidentPolicy
-from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised
+from services.detector.domain.removed import removed
+from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised, PatternsSeen
 from services.detector.domain.watch import Watch, compile_packs
 from services.detector.handlers import wire
 from services.detector.handlers.fold import WireFold
 from shared.bus import partition_of
 from shared.contracts.base import Event
-from shared.contracts.detector import Swept
+from shared.contracts.detector import LogPatterns, LogPatternsRequest, Swept
 from shared.contracts.healer import Phase, RunProgress, SweepRequest
 from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
 from shared.outbox import Unit
@@ -61,6 +62,8 @@ class Handlers:
     folds: Callable[[], Iterable[WireFold]] = field(default=lambda: ())
     watch: Watch = field(default_factory=Watch)
     owned: frozenset[int] = frozenset()
+    declared: set[str] = field(default_factory=set)
+    """Names of probes that a pack has declared since this process began."""
 
     # ---- telemetry
 
@@ -75,6 +78,8 @@ class Handlers:
         await store.save_health(unit.session, [wire.health_row(each) for each in healths])
         for effect in effects:
             match effect:
+                case PatternsSeen():
+                    await self._keep_patterns(unit, effect)
                 case IncidentRevised():
                     log.info(
                         "incident",
@@ -87,8 +92,14 @@ class Handlers:
                     unit.emit(wire.incident(effect))
                 case AnomalyFound():
                     unit.emit(wire.anomaly(effect))
-        for component in {each.component: each for each in healths}.values():
-            unit.emit(wire.health(component))
+        # All of them, also when a backlog is folded at once: whoever judges a repair must know when errors happened.
+        for each in healths:
+            unit.emit(wire.health(each))
+
+    async def _keep_patterns(self, unit: Unit, seen: PatternsSeen) -> None:
+        await store.save_log_patterns(unit.session, wire.log_pattern_rows(seen))
+        if seen.gone:
+            await store.drop_log_patterns(unit.session, seen.component, seen.gone)
 
     def partitions_changed(self, owned: frozenset[int]) -> None:
         self.owned = owned
@@ -103,6 +114,7 @@ class Handlers:
         except re.error as error:
             log.error("a pack's pattern is no regular expression; the former rules stay", error=str(error))
             return
+        self.declared |= self.watch.probes.keys()
         for fold in self.folds():
             fold.state.configure(self.watch)
         self._run_probes()
@@ -141,10 +153,16 @@ class Handlers:
         summary = f"{looked_at} probes run, {open_} incidents open"
         return Swept(id=self.ids(), at=unit.now, service="detector", looked_at=looked_at, summary=summary)
 
+    async def log_patterns(self, request: LogPatternsRequest, unit: Unit) -> LogPatterns:
+        """What components keep saying, the worst first."""
+        rows = await store.log_patterns(unit.session, request.component, request.limit, errors_only=request.errors_only)
+        return LogPatterns(patterns=tuple(wire.log_pattern(row) for row in rows))
+
     # ---- periodic
 
     async def tick(self, unit: Unit) -> None:
-        """Lets time pass for components with open incidents, also when nobody reports on them any more."""
+        """Lets time pass for components with open incidents, also when nobody reports on them any more, and ends
+        those of probes that no pack asks for any more."""
         for component in await store.components_with_open_incidents(unit.session):
             await self.publish(
                 Check(
@@ -157,5 +175,20 @@ class Handlers:
                 )
             )
 
+        for component, probe in removed(await store.open_probe_incidents(unit.session), self.watch, self.declared):
+            await self.publish(
+                Check(
+                    id=self.ids(),
+                    at=unit.now,
+                    component=component,
+                    probe=probe,
+                    kind=CheckKind.CUSTOM,
+                    result=CheckResult.OK,
+                    detail="no pack asks for this probe any more",
+                )
+            )
+
     async def prune(self, unit: Unit) -> None:
         await store.prune_incidents(unit.session, unit.now, self.retention)
+        await store.prune_positions(unit.session, unit.now, self.retention)
+        await store.prune_log_patterns(unit.session, unit.now, self.retention)

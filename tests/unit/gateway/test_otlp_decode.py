@@ -8,7 +8,7 @@ import json
 
 import pytest
 from google.protobuf.message import Message
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -128,12 +128,12 @@ LEAVES = st.one_of(
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
-    max_leaves=20,
+    max_leaves=10,
 )
 
 
 @given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(NAMES[:3]), TREES, max_size=2))
-@settings(max_examples=150)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json(kind: type[Message], tree: dict[str, object]) -> None:
     taken_or_refused(kind, json.dumps(tree).encode(), Encoding.JSON)
 

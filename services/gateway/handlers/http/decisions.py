@@ -17,7 +17,7 @@ LOOK_BACK_TIMEOUT_S = 20.0
 
 
 @router.get("/api/decisions/calibration", tags=["observe"])
-async def get_calibration(
+async def get_decision_calibration(
     deps: Wired, _bearer: Viewer, days: Annotated[float, Query(gt=0, le=3_650)] = 365
 ) -> Success[Calibration]:
     """Whether what was said to help with 90 % helped in nine of ten runs: reliability curve, Brier score, error."""

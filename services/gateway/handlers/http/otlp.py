@@ -35,8 +35,8 @@ from shared.bus.delivery import is_infrastructure
 from shared.contracts.ingest import LogBatch, LogLine, MetricBatch, ObservedCalls, Sample
 
 PROTOCOL = "otlp"
-MOST_BYTES = {Encoding.PROTOBUF: 16 * 1024**2, Encoding.JSON: 8 * 1024**2}
-"""Decompressed. JSON is read some thirty times slower. OpenTelemetry's collector sends about 1 MiB at most."""
+MOST_BYTES = 8 * 1024**2
+"""Decompressed; 10,000 spans take about 1.6 MB in protobuf, 4.4 in JSON. Empty messages grow thirtyfold in memory."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CODES = {400: 3, 401: 16, 403: 7, 408: 4, 413: 8, 415: 3, 429: 8, 503: 14}
 """HTTP status → google.rpc.Code."""
@@ -127,7 +127,7 @@ async def export_traces(deps: Wired, request: Request, _bearer: Sender) -> Respo
 
 async def _body(request: Request) -> tuple[Encoding, bytes]:
     encoding = encoding_of(request.headers.get("content-type", ""))
-    return encoding, await read_body(request, most_bytes=MOST_BYTES[encoding])
+    return encoding, await read_body(request, most_bytes=MOST_BYTES)
 
 
 # ---- in a thread: a large request takes longer than others should wait

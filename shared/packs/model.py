@@ -42,10 +42,12 @@ from shared.packs.playbook import (
     Validation,
 )
 from shared.packs.policy import FreezeWindow, Policy
+from shared.packs.schedule import Maintenance
 from shared.packs.watch import (
     PROBE_KINDS,
     ConfigProbe,
     DockerProbe,
+    Expect,
     HostProbe,
     HttpProbe,
     Limit,
@@ -71,6 +73,7 @@ __all__ = [
     "Criticality",
     "DockerAction",
     "DockerProbe",
+    "Expect",
     "Expression",
     "FileBackup",
     "FileRestore",
@@ -84,6 +87,7 @@ __all__ = [
     "Limit",
     "LogPattern",
     "LogProbe",
+    "Maintenance",
     "Mode",
     "Objective",
     "Pack",
@@ -155,12 +159,14 @@ class Pack(Part):
     probes: tuple[Probe, ...] = ()
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    expects: tuple[Expect, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     signatures: tuple[Signature, ...] = ()
     playbooks: dict[Token, Playbook] = {}
     knobs: tuple[Knob, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
     policy: Policy = Field(default_factory=Policy)
     http_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     """Hosts that probes and playbooks may call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from services.detector.domain.adaptive import UsualRange
 from services.detector.domain.ratios import RatioLimit
@@ -40,6 +41,12 @@ def series_key(name: str, labels: Mapping[str, str]) -> str:
     return name + "{" + ",".join(f'{label}="{labels[label]}"' for label in sorted(labels)) + "}"
 
 
+class Hook(Protocol):
+    """Takes each reading of a series in order of time; `grown`: by how much a counter went up."""
+
+    def take(self, value: float, grown: float, when: float) -> None: ...
+
+
 @dataclass(slots=True)
 class Series:
     """State of one series. What the packs ask of it (`limits`, `ratios`) is set by `ask` and isn't state."""
@@ -66,6 +73,8 @@ class Tracked:
     limits: tuple[tuple[Limit, Breach], ...] = ()
     errors_of: tuple[RatioLimit, ...] = ()
     totals_of: tuple[RatioLimit, ...] = ()
+    hook: Hook | None = None
+    """What more the packs ask of it: objectives, expressions, siblings, and that it keeps coming."""
     plain: bool = True
     """A gauge nobody asks anything of: only its range is learned."""
 
@@ -74,12 +83,13 @@ class Tracked:
         key = series_key(series.name, series.labels)
         return cls(series, series.name, series.labels, key, shape_of(series.name), series.usual)
 
-    def ask(self, limits: Sequence[Limit], ratios: Sequence[RatioLimit]) -> None:
+    def ask(self, limits: Sequence[Limit], ratios: Sequence[RatioLimit], hook: Hook | None = None) -> None:
         """Take up what the packs ask now; a breach that is still asked about goes on."""
-        asked = [limit for limit in limits if limit.metric == self.name]
+        asked = [limit for limit in limits if limit.holds_for(self.name, self.labels)]
         old = self.series.breaches
         self.series.breaches = {limit.key: old.get(limit.key, Breach()) for limit in asked}
         self.limits = tuple((limit, self.series.breaches[limit.key]) for limit in asked)
         self.errors_of = tuple(ratio for ratio in ratios if ratio.counts_errors(self.name, self.labels))
         self.totals_of = tuple(ratio for ratio in ratios if ratio.counts_total(self.name))
-        self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of)
+        self.hook = hook
+        self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of or hook)

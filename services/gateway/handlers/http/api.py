@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.handlers.http import act, admin, live, observe, packs, schemas
+from services.gateway.handlers.http import act, admin, live, observe, packs, schemas, silences, situations
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.problems import (
     MAX_BODY_BYTES,
@@ -67,7 +67,15 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
     app.state.deps = deps
     add_problem_handlers(app)
     _add_health(app)
-    for router in (observe.router, act.router, packs.router, live.router, admin.router):
+    for router in (
+        situations.router,
+        observe.router,
+        act.router,
+        silences.router,
+        packs.router,
+        live.router,
+        admin.router,
+    ):
         app.include_router(router)
     return app
 

@@ -17,6 +17,7 @@ from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Deps, Paged, Viewer, Wired
 from services.gateway.handlers.http.problems import ApiError, not_found
 from services.gateway.handlers.http.schemas import Listing, Success
+from services.gateway.handlers.http.situations import situation_of
 from services.gateway.handlers.narrate import RECORDED, narrate_all
 from services.gateway.store import Session, figures, packs, timeline
 from services.gateway.store.figures import Tally
@@ -102,6 +103,7 @@ def _component_health(deps: Deps) -> list[schemas.ComponentHealth]:
                     since=known.since if known else None,
                     error_count=known.error_count if known else 0,
                     open_incidents=list(known.open_incidents) if known else [],
+                    error_budgets=dict(known.error_budgets) if known else {},
                 )
             )
     return found
@@ -164,9 +166,17 @@ async def list_incidents(
     paged: Paged,
     status: Annotated[Literal["open", "resolved"] | None, Query(description="Only these.")] = None,
     component: Component = None,
+    group: Annotated[
+        UUID | None, Query(description="Only those that belong to this incident's situation (`/api/situations`).")
+    ] = None,
 ) -> Listing[Incident]:
     """Incidents in their newest state, newest first."""
     async with deps.units.begin() as unit:
+        if group is not None:
+            members = await situation_of(deps, unit.session, group)
+            chosen = [each for each in members if component is None or each.component == component]
+            wanted = {"open": True, "resolved": False}.get(status or "")
+            return Listing(data=[each for each in chosen if wanted is None or each.is_open is wanted])
         statuses = [status] if status else []
         page = await timeline.page(unit.session, "incident", paged.limit, paged.cursor, statuses, component)
     return listing(Incident, page)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 from opentelemetry import propagate
-from sqlalchemy import Table, delete, func, select
+from sqlalchemy import Table, Uuid, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -27,6 +27,10 @@ log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
 RELAY_BATCH = 256
+_FIRST_TIME = text(
+    "insert into inbox (event_id, handler, received_at) select unnest(cast(:ids as uuid[])), :handler, :now "
+    "on conflict do nothing returning event_id"
+).columns(event_id=Uuid())
 SWEEP_AGE_S = 2.0
 """Rows older than this were left by a crash: younger ones are on their way."""
 
@@ -172,7 +176,10 @@ class Units:
         self._engine = engine
         self._outbox = tables["outbox"]
         self._inbox = tables["inbox"]
+        self._keep = upsert(self._outbox).on_conflict_do_nothing()
         self._wake: Callable[[Sequence[Outgoing]], None] = lambda _messages: None
+        self.lane = asyncio.Lock()
+        """Batches of events and periodic jobs take turns here, so that no two of them wait for each other's locks."""
 
     def wake_with(self, wake: Callable[[Sequence[Outgoing]], None]) -> None:
         self._wake = wake
@@ -190,18 +197,15 @@ class Units:
                         {"id": m.id, "subject": m.subject, "body": m.body, "headers": m.headers, "created_at": unit.now}
                         for m in unit.sent
                     ]
-                    await session.execute(upsert(self._outbox).on_conflict_do_nothing(), rows)
+                    await session.execute(self._keep, rows)
         self._wake(unit.sent)
 
-    async def first_time(self, unit: Unit, event_id: UUID, handler: str) -> bool:
-        """Records in this unit that `handler` has seen the event; False when it had before."""
-        statement = (
-            upsert(self._inbox)
-            .values(event_id=event_id, handler=handler, received_at=unit.now)
-            .on_conflict_do_nothing()
-            .returning(self._inbox.c.event_id)
+    async def first_times(self, unit: Unit, event_ids: Sequence[UUID], handler: str) -> set[UUID]:
+        """Records in this unit that `handler` has seen these events; gives those that it had not seen before."""
+        found = await unit.session.scalars(
+            _FIRST_TIME, {"ids": list(dict.fromkeys(event_ids)), "handler": handler, "now": unit.now}
         )
-        return (await unit.session.execute(statement)).first() is not None
+        return set(found)
 
     async def prune_inbox(self, unit: Unit, older_than: timedelta) -> None:
         """Forgets ids that no stream can deliver again."""

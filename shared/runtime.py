@@ -105,7 +105,7 @@ class Service:
         async def run() -> None:
             while True:
                 try:
-                    async with self.units.begin() as unit:
+                    async with self.units.lane, self.units.begin() as unit:
                         if not exclusive or await self._lead(unit, name):
                             await job(unit)
                 except Exception as error:  # noqa: BLE001 - the next round tries again

@@ -139,6 +139,23 @@ STREAM_CUT = Counter(
     "Readers let go because they fell too far behind; they resume by themselves. Many: a slow network or client.",
 )
 
+# ---- reports of other systems
+REPORTED = Counter(
+    "homeostat_reported_total",
+    "Readings, lines, incidents and other events taken from other systems, by protocol. Flat: look at the sender.",
+    ["protocol", "kind"],
+)
+REPORTED_LEFT_OUT = Counter(
+    "homeostat_reported_left_out_total",
+    "Parts of reports that were not taken, by reason. `repeated` and `stale` are usual; else see the sender's log.",
+    ["protocol", "reason"],
+)
+REPORTS_PUT_OFF = Counter(
+    "homeostat_reports_put_off_total",
+    "Reports whose sender was told to try again. `not-stored`: look at NATS; `busy`: add replicas of the gateway.",
+    ["reason"],
+)
+
 tracer = trace.get_tracer("homeostat")
 
 _trace_id: ContextVar[int | None] = ContextVar("trace_id", default=None)

@@ -169,14 +169,16 @@ def dlq_replay(
 @token.command("create")
 def token_create(
     name: Annotated[str, typer.Argument(help="Whose it is: shown in the audit.")],
-    role: Annotated[str, typer.Option(help="viewer reads, operator acts, admin also manages packs and tokens.")],
+    role: Annotated[
+        str, typer.Option(help="viewer reads, sender reports, operator acts, admin also manages packs and tokens.")
+    ],
     days: Annotated[float | None, typer.Option(help="Expires after so many days; never when not given.")] = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token. It is shown this once."""
-    if role not in ("viewer", "operator", "admin"):
-        raise fail(f"there is no role {escape(role)!r}: choose viewer, operator or admin", code=2)
+    if role not in ("viewer", "sender", "operator", "admin"):
+        raise fail(f"there is no role {escape(role)!r}: choose viewer, sender, operator or admin", code=2)
     body = {"name": name, "role": role, "expires_in_days": days}
     made = connect(data_dir).post("/api/tokens", body)
     if as_json:

@@ -16,7 +16,7 @@ from services.cli.bench.data import DataMissingError
 from services.cli.bench.results import Report, keep, table
 from services.cli.output import console, fail
 
-AREAS = ("bus", "healing")
+AREAS = ("bus", "healing", "metric-anomalies")
 """Each is a module of `services.cli.bench`, with `_` for `-`."""
 
 

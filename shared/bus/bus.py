@@ -1,7 +1,7 @@
 """A service's side of the bus: handlers of events, commands, watches of state, and publishing.
 
-Events come through FastStream pull subscribers on durables, one message at a time (order within a consumer); the
-delivery rules are in `delivery`, the unit of work in `shared.outbox`.
+Commands come through FastStream, events through pulls of our own (`consume`); the delivery rules are in `delivery`,
+the unit of work in `shared.outbox`.
 """
 
 from __future__ import annotations
@@ -14,38 +14,34 @@ from urllib.parse import quote
 
 import nats
 import structlog
-from faststream import StreamMessage
-from faststream.middlewares import AckPolicy
-from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy as ServerAckPolicy
-from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
 from opentelemetry import propagate
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from shared import telemetry
 from shared.bus import dlq
+from shared.bus.consume import HANDLE_LIMIT_S, Consumer
 from shared.bus.decode import decode, explain
-from shared.bus.delivery import Delivery, Route
+from shared.bus.delivery import CommandTrace, Delivery, Route, is_conflict
 from shared.bus.streams import EVENTS, INGEST
 from shared.bus.watch import Watch
-from shared.contracts.base import CaseEvent, Event
+from shared.contracts.base import Event
 from shared.outbox import Outgoing, Unit, Units, outgoing
 
 log = structlog.get_logger()
 
-ACK_WAIT_S = 10.0
-HANDLE_LIMIT_S = 8.0
-"""A handler that takes longer is stopped before the server gives its message to another replica."""
-FETCH_S = 2.0
 PUBLISH_TIMEOUT_S = 5.0
 RECONNECT_S = 0.1
 STUCK_S = 60.0
+LAG_S = 5.0
+TRIES = 3
+"""Of a command that stands in another's way."""
 
 
 class BusRequestError(Exception):
@@ -73,7 +69,8 @@ class Bus:
         self._units = units
         self._inbox_prefix = f"_INBOX.{service}".encode()
         self._pull_prefix = self._inbox_prefix + b"."  # nats-py puts no dot before the unique part of a pull's inbox
-        self._handlers: dict[str, tuple[type[Event], Callable[[Any, Unit], Awaitable[None]]]] = {}
+        self._consumers: dict[str, Consumer] = {}
+        self._delivery = Delivery(self._bury)
         self._watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lag: dict[str, tuple[int, float]] = {}
@@ -88,7 +85,7 @@ class Bus:
             disconnected_cb=self._disconnected,
             reconnected_cb=self._reconnected,
             error_cb=self._errored,
-            middlewares=[Delivery(self.routes, self._bury)],
+            middlewares=[CommandTrace],
             logger=None,
         )
         self.answer("dlq-replay", dlq.Replay, self._replay)
@@ -96,41 +93,16 @@ class Bus:
     # ---- registering
 
     def on[E: Event](self, contract: type[E], handler: Callable[[E, Unit], Awaitable[None]]) -> None:
-        """Handles every `contract` event once: its writes, its own events and the inbox are one transaction.
+        """Handles every `contract` event once: its writes, its own events and the inbox are one transaction, which
+        events that came together share.
 
         Redelivery may reorder: compare revisions.
         """
         stream = INGEST if contract.SUBJECT.startswith("ingest.") else EVENTS
         pattern = f"{contract.SUBJECT}.*.*" if stream == INGEST else f"{contract.SUBJECT}.*"
         durable = f"{self.service}-{contract.SUBJECT.replace('.', '-')}"
-        self.routes[durable] = Route(self.service, durable, contract.SUBJECT)
-        self._handlers[durable] = (contract, handler)
-
-        async def read(message: StreamMessage[Msg]) -> Event:
-            return self._decode(contract, message.raw_message)
-
-        async def consume(event: E) -> None:
-            await self._handle(durable, event)
-
-        consume.__annotations__["event"] = contract
-        consume.__doc__ = handler.__doc__
-        self.broker.subscriber(
-            pattern,
-            stream=JStream(stream, declare=False),
-            durable=durable,
-            pull_sub=PullSub(batch_size=1, timeout=FETCH_S),
-            ack_policy=AckPolicy.MANUAL,
-            config=ConsumerConfig(
-                ack_policy=ServerAckPolicy.EXPLICIT,
-                ack_wait=ACK_WAIT_S,
-                max_deliver=-1,
-                max_ack_pending=1_000,
-                deliver_policy=DeliverPolicy.ALL,
-            ),
-            decoder=read,
-            inbox_prefix=self._pull_prefix,
-            title=f"{self.service}: {contract.__name__}",
-        )(consume)
+        route = self.routes[durable] = Route(self.service, durable, contract.SUBJECT)
+        self._consumers[durable] = Consumer(route, contract, handler, stream, pattern, self._units, self._delivery)
 
     def watch[E: Event](self, contract: type[E], seen: Callable[[str, E | None], Awaitable[None]]) -> None:
         """Keeps up with the last value of every subject of a STATE contract."""
@@ -147,8 +119,7 @@ class Bus:
             body = b"{}"
             try:
                 parsed = request.model_validate_json(raw.data or b"{}")
-                async with asyncio.timeout(HANDLE_LIMIT_S), self._units.begin() as unit:
-                    body = (await handler(parsed, unit)).model_dump_json().encode()
+                body = await self._reply(handler, parsed)
             except ValidationError as problem:
                 error = f"request to {raw.subject} is not a {request.__name__}: {explain(problem)}"
             except CommandRefusedError as refused:
@@ -164,6 +135,19 @@ class Bus:
         self.broker.subscriber(
             f"cmd.{self.service}.{verb}", queue=self.service, no_reply=True, title=f"{self.service}: {verb}"
         )(reply)
+
+    async def _reply[R: BaseModel](self, handler: Callable[[R, Unit], Awaitable[BaseModel]], request: R) -> bytes:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._reply_once(handler, request)
+            except DBAPIError as error:
+                if not is_conflict(error):
+                    raise
+        return await self._reply_once(handler, request)
+
+    async def _reply_once[R: BaseModel](self, handler: Callable[[R, Unit], Awaitable[BaseModel]], request: R) -> bytes:
+        async with asyncio.timeout(HANDLE_LIMIT_S), self._units.begin() as unit:
+            return (await handler(request, unit)).model_dump_json().encode()
 
     # ---- saying
 
@@ -216,7 +200,9 @@ class Bus:
         for watch in self._watches:
             await watch.caught_up.wait()
         await self.broker.start()
-        self._spawn(self._mind_consumers(), "consumers")
+        for durable, consumer in self._consumers.items():
+            self._spawn(consumer.run(self.broker.connection, self._inbox_prefix.decode()), durable)
+        self._spawn(self._mind_lag(), "lag")
 
     async def stop(self) -> None:
         """Takes no more, finishes what is in hand, disconnects."""
@@ -234,27 +220,15 @@ class Bus:
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=f"{self.service}-{name}"))
 
-    async def _mind_consumers(self) -> None:
-        """A durable that was deleted leaves its subscriber waiting for ever: notice, and subscribe again."""
+    async def _mind_lag(self) -> None:
         while True:
-            await asyncio.sleep(5)
-            for subscriber in self.broker.subscribers:
-                durable = getattr(subscriber, "extra_options", {}).get("durable")
-                if not durable:
-                    continue
-                try:
-                    stream = subscriber.stream.name  # type: ignore[attr-defined]
-                    info = await self.jetstream.consumer_info(stream, durable)
-                except NotFoundError:
-                    log.error("consumer was deleted; subscribing again", consumer=durable)
-                    await subscriber.stop()
-                    subscriber.subscription = None  # type: ignore[attr-defined]
-                    await subscriber.start()
-                except (NatsError, TimeoutError, OSError) as error:
-                    log.warning("can't look at consumers", error=str(error))
-                    break
-                else:
+            await asyncio.sleep(LAG_S)
+            try:
+                for durable, consumer in self._consumers.items():
+                    info = await self.jetstream.consumer_info(consumer.stream, durable)
                     self._note_lag(durable, (info.num_pending or 0) + (info.num_ack_pending or 0))
+            except (NatsError, TimeoutError, OSError) as error:  # a deleted consumer is made again by its own loop
+                log.warning("can't look at consumers", error=str(error))
 
     def _note_lag(self, durable: str, waiting: int) -> None:
         telemetry.CONSUMER_LAG.labels(self.service, durable).set(waiting)
@@ -264,30 +238,7 @@ class Bus:
             since = time.monotonic()
         self._lag[durable] = (attempts, since)
 
-    # ---- handling
-
-    def _decode[E: Event](self, contract: type[E], message: Msg) -> E:
-        metadata = message.metadata
-        return decode(
-            contract,
-            message.data,
-            message.subject,
-            stream=metadata.stream,
-            sequence=metadata.sequence.stream,
-            stored_at=metadata.timestamp,
-        )
-
-    async def _handle(self, durable: str, event: Event) -> None:
-        contract, handler = self._handlers[durable]
-        labels = (self.service, contract.SUBJECT)
-        case = {"case_id": str(event.case_id)} if isinstance(event, CaseEvent) else {}
-        with structlog.contextvars.bound_contextvars(**case), telemetry.HANDLE_SECONDS.labels(*labels).time():
-            async with asyncio.timeout(HANDLE_LIMIT_S), self._units.begin() as unit:
-                if not await self._units.first_time(unit, event.id, durable):
-                    telemetry.EVENTS_DUPLICATE.labels(*labels).inc()
-                    return
-                await handler(event, unit)
-        telemetry.EVENTS_HANDLED.labels(*labels).inc()
+    # ---- dead letters
 
     async def _bury(self, route: Route, message: Msg, reason: str) -> None:
         await dlq.bury(self.jetstream, self.service, route.handler, message, reason)
@@ -297,20 +248,20 @@ class Bus:
         letter = await dlq.read(self.jetstream, request.sequence)
         if letter is None or letter.service != self.service:
             raise CommandRefusedError(f"the {self.service} has no dead letter {request.sequence}")
-        if letter.handler not in self._handlers:
+        consumer = self._consumers.get(letter.handler)
+        if consumer is None:
             await self._publish_again(letter)
         else:
-            contract, _ = self._handlers[letter.handler]
             try:
                 event = decode(
-                    contract,
+                    consumer.contract,
                     letter.body,
                     letter.subject,
                     stream=letter.stream,
                     sequence=letter.stream_sequence,
                     stored_at=letter.stored_at or self._units.clock(),
                 )
-                await self._handle(letter.handler, event)
+                await consumer.handle([event], [letter.headers])
             except Exception as error:
                 raise CommandRefusedError(f"still can't be handled: {type(error).__name__}: {error}") from error
         await dlq.forget(self.jetstream, request.sequence)

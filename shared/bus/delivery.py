@@ -1,8 +1,6 @@
 """What becomes of a message: acknowledged, tried again later, or set aside with the reason.
 
-FastStream's own policies drop a message whose handler raised, and a message that can't be decoded never reaches a
-handler: both are decided here. A broken dependency (no database, no bus) is nobody's fault: such tries don't count
-towards setting a message aside.
+A broken dependency (no database, no bus) is nobody's fault: such tries don't count towards setting a message aside.
 """
 
 from __future__ import annotations
@@ -10,16 +8,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import asyncpg
 import structlog
-from faststream import BaseMiddleware, ContextRepo, StreamMessage
+from faststream import BaseMiddleware, StreamMessage
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from opentelemetry import propagate
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -48,6 +45,12 @@ def is_infrastructure(error: BaseException) -> bool:
     return isinstance(error, OSError | PoolTimeoutError | NatsError | TimeoutError)
 
 
+def is_conflict(error: BaseException) -> bool:
+    """True when two transactions stood in each other's way (SQLSTATE class 40): trying again alone helps."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "").startswith("40")
+
+
 @dataclass
 class Attempts:
     """How often each message has failed here; bounded, and empty after a restart: then it is simply tried again."""
@@ -72,6 +75,7 @@ class Route:
 
     service: str
     handler: str
+    """Name of the durable."""
     contract: str
     attempts: int = 0
     """Messages tried, whatever came of them: this is what liveness looks at."""
@@ -80,61 +84,23 @@ class Route:
 Bury = Callable[[Route, Msg, str], Awaitable[None]]
 
 
+@dataclass
 class Delivery:
-    """Makes the middleware of each message; `routes` maps a consumer's name to its handler."""
+    """Settles messages. One for all consumers of a service."""
 
-    def __init__(self, routes: dict[str, Route], bury: Bury) -> None:
-        self.routes = routes
-        self.bury = bury
-        self.attempts = Attempts()
+    bury: Bury
+    attempts: Attempts = field(default_factory=Attempts)
 
-    def __call__(self, msg: Msg | None, /, *, context: ContextRepo) -> _Delivery:
-        return _Delivery(self, msg, context=context)
+    async def settle(self, route: Route, message: Msg, error: Exception | None) -> None:
+        """Acknowledges a message, or has it delivered again later, or sets it aside.
 
-
-class _Delivery(BaseMiddleware[Any, Any]):
-    def __init__(self, delivery: Delivery, msg: Msg | None, *, context: ContextRepo) -> None:
-        super().__init__(msg, context=context)
-        self._delivery = delivery
-
-    @property
-    def _from_stream(self) -> bool:
-        return isinstance(self.msg, Msg) and self.msg.reply.startswith("$JS.ACK.")
-
-    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> object:
-        """Continues the publisher's trace."""
-        parent = propagate.extract(msg.headers)
-        name = f"handle {msg.raw_message.subject.rpartition('.')[0]}"
-        with telemetry.tracer.start_as_current_span(name, context=parent, kind=SpanKind.CONSUMER) as span:
-            try:
-                return await call_next(msg)
-            except Exception as error:
-                span.set_status(Status(StatusCode.ERROR, str(error)))
-                raise
-
-    async def after_processed(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_val: BaseException | None = None,
-        exc_tb: TracebackType | None = None,
-    ) -> bool | None:
-        if not self._from_stream:
-            return False
-        if exc_val is not None and not isinstance(exc_val, Exception):
-            return False  # cancelled: the server delivers it again
-        message: Msg = self.msg
-        try:
-            await self._settle(message, exc_val)
-        except (NatsError, OSError) as error:
-            log.warning("message not acknowledged; it will come again", subject=message.subject, error=str(error))
-        return True
-
-    async def _settle(self, message: Msg, error: Exception | None) -> None:
-        metadata = message.metadata
-        route = self._delivery.routes[metadata.consumer]
+        Raises:
+            nats.errors.Error, OSError: the bus is away; the server delivers the message again.
+        """
+        sequence = message.metadata.sequence.stream
         route.attempts += 1
         if error is None:
-            self._delivery.attempts.handled(metadata.consumer, metadata.sequence.stream)
+            self.attempts.handled(route.handler, sequence)
             await message.ack()
             return
         telemetry.EVENTS_FAILED.labels(route.service, route.contract).inc()
@@ -142,7 +108,7 @@ class _Delivery(BaseMiddleware[Any, Any]):
             log.warning("handler could not work; trying again", handler=route.handler, error=str(error))
             await message.nak(delay=RETRY_DELAYS_S[1])
             return
-        failures = self._delivery.attempts.failed(metadata.consumer, metadata.sequence.stream)
+        failures = self.attempts.failed(route.handler, sequence)
         final = isinstance(error, UndecodableError) or failures >= MAX_FAILURES
         reason = str(error) if isinstance(error, UndecodableError) else f"{type(error).__name__}: {error}"
         log.error(
@@ -154,7 +120,17 @@ class _Delivery(BaseMiddleware[Any, Any]):
             exc_info=None if isinstance(error, UndecodableError) else error,
         )
         if final:
-            await self._delivery.bury(route, message, reason)
+            await self.bury(route, message, reason)
             await message.term()
         else:
             await message.nak(delay=RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S)) - 1])
+
+
+class CommandTrace(BaseMiddleware[Any, Any]):
+    """Continues the caller's trace in a command's handler."""
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> object:
+        name = f"handle {msg.raw_message.subject}"
+        parent = propagate.extract(msg.headers)
+        with telemetry.tracer.start_as_current_span(name, context=parent, kind=SpanKind.CONSUMER):
+            return await call_next(msg)

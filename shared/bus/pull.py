@@ -28,12 +28,16 @@ class PullBrokenError(Exception):
 class Pull:
     """Use as a context manager; then `batch()` again and again."""
 
-    def __init__(self, client: Client, stream: str, consumer: str, inbox: str, batch_size: int = 512) -> None:
+    def __init__(
+        self, client: Client, stream: str, consumer: str, inbox: str, batch_size: int = 512, *, shared: bool = False
+    ) -> None:
+        """`shared`: others pull from the consumer too, or messages come again, so that its numbering has gaps here."""
         self._client = client
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._consumer = consumer
         self._inbox = inbox
         self._batch_size = batch_size
+        self._shared = shared
         self._messages: asyncio.Queue[Msg | PullBrokenError] = asyncio.Queue()
         self._requested = 0
         self._sequence = 0
@@ -81,6 +85,8 @@ class Pull:
     def _checked(self, item: Msg | PullBrokenError) -> Msg:
         if isinstance(item, PullBrokenError):
             raise item
+        if self._shared:
+            return item
         sequence = item.metadata.sequence.consumer
         if sequence != self._sequence + 1:
             raise PullBrokenError(f"{self._consumer}: message {self._sequence + 1} was lost on the way")

@@ -15,6 +15,7 @@ from shared.outbox import Unit
 from shared.packs.book import PackBook, Placed
 
 SERVING = frozenset({"healthy", "warning"})
+_NOTHING = grants.Spent()
 
 
 @dataclass
@@ -142,17 +143,17 @@ class World:
 
     async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
         packs = {one.pack.pack for one in placed.values()}
-        spent = await grants.granted_since(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
-        busy = await grants.busy(unit.session, packs)
+        spent = await grants.spent(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
         cooling = await grants.cooling(unit.session, placed, unit.now)
         asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
+        troubled = await cases.with_open_incident(unit.session, placed, case.id)
         return {
             name: Ledger(
-                granted_last_hour=spent.get(one.pack.pack, 0),
-                busy_targets=busy.get(one.pack.pack, ()),
+                granted_last_hour=spent.get(one.pack.pack, _NOTHING).granted,
+                busy_targets=spent.get(one.pack.pack, _NOTHING).busy,
                 cooling_until=cooling.get(name, {}),
                 asked_elsewhere=asked.get(name, ()),
-                incident_open=await cases.has_open_incident(unit.session, name, case.id),
+                incident_open=name in troubled,
             )
             for name, one in placed.items()
         }

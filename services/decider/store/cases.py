@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +21,7 @@ LIVE = (State.OPEN.value, State.ASKING.value, State.SETTLED.value)
 
 async def take(session: AsyncSession, new: Case, now: datetime) -> CaseRow:
     """The row of a case, made from `new` when it is the first that is heard of it; locked until the unit ends."""
-    await session.execute(
+    statement = (
         insert(CaseRow)
         .values(
             case_id=new.id,
@@ -35,11 +36,11 @@ async def take(session: AsyncSession, new: Case, now: datetime) -> CaseRow:
             tries=0,
             updated_at=now,
         )
-        .on_conflict_do_nothing()
+        # changes nothing, but locks the row and gives it back
+        .on_conflict_do_update(index_elements=[CaseRow.case_id], set_={"case_id": CaseRow.case_id})
+        .returning(CaseRow)
     )
-    row = await lock(session, new.id)
-    assert row is not None
-    return row
+    return (await session.execute(statement, execution_options={"populate_existing": True})).scalar_one()
 
 
 async def lock(session: AsyncSession, case_id: UUID) -> CaseRow | None:
@@ -100,20 +101,18 @@ async def _wake(session: AsyncSession, now: datetime, *conditions: object) -> in
     return len(ids)
 
 
-async def has_open_incident(session: AsyncSession, component: str, but: UUID) -> bool:
-    return bool(
-        await session.scalar(
-            select(
-                exists().where(
-                    CaseRow.component == component,
-                    CaseRow.kind == CaseKind.INCIDENT.value,
-                    CaseRow.is_open.is_(True),
-                    CaseRow.incident_revision > 0,
-                    CaseRow.case_id != but,
-                )
-            )
+async def with_open_incident(session: AsyncSession, components: Collection[str], but: UUID) -> frozenset[str]:
+    """Those of the components that have an open incident other than this one."""
+    found = await session.scalars(
+        select(CaseRow.component).where(
+            CaseRow.component.in_(components),
+            CaseRow.kind == CaseKind.INCIDENT.value,
+            CaseRow.is_open.is_(True),
+            CaseRow.incident_revision > 0,
+            CaseRow.case_id != but,
         )
     )
+    return frozenset(found)
 
 
 async def prune(session: AsyncSession, before: datetime) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Float, cast, func, select, text
+from sqlalchemy import Float, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.decider.store.models import GrantRow
@@ -23,24 +24,28 @@ async def lock_packs(session: AsyncSession, packs: Collection[str]) -> None:
         )
 
 
-async def granted_since(session: AsyncSession, packs: Collection[str], since: datetime) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a pack's limits are compared with."""
+
+    granted: int = 0
+    busy: tuple[str, ...] = ()
+    """Components with a run that hasn't ended."""
+
+
+async def spent(session: AsyncSession, packs: Collection[str], since: datetime) -> dict[str, Spent]:
+    """By pack: grants since then, and who is busy; packs with neither are left out."""
+    is_open = GrantRow.finished_at.is_(None)
     rows = await session.execute(
-        select(GrantRow.pack, func.count().label("granted"))
-        .where(GrantRow.pack.in_(packs), GrantRow.granted_at > since)
+        select(
+            GrantRow.pack,
+            func.count().filter(GrantRow.granted_at > since),
+            func.array_agg(GrantRow.component.distinct()).filter(is_open),
+        )
+        .where(GrantRow.pack.in_(packs), or_(GrantRow.granted_at > since, is_open))
         .group_by(GrantRow.pack)
     )
-    return {row.pack: row.granted for row in rows}
-
-
-async def busy(session: AsyncSession, packs: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """By pack: components with a run that hasn't ended."""
-    rows = await session.execute(
-        select(GrantRow.pack, GrantRow.component).where(GrantRow.pack.in_(packs), GrantRow.finished_at.is_(None))
-    )
-    found: dict[str, set[str]] = {}
-    for pack, component in rows:
-        found.setdefault(pack, set()).add(component)
-    return {pack: tuple(sorted(components)) for pack, components in found.items()}
+    return {pack: Spent(granted, tuple(sorted(busy or ()))) for pack, granted, busy in rows}
 
 
 async def busy_components(session: AsyncSession, components: Collection[str]) -> frozenset[str]:

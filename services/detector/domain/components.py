@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.detector.domain import adaptive, log_patterns, ratios, thresholds
@@ -127,6 +127,10 @@ class ComponentTrack:
 
     # ---- metrics
 
+    def usual(self) -> Mapping[str, adaptive.UsualRange]:
+        """What each series usually does, by its key."""
+        return {key: tracked.usual for key, tracked in self._series.items()}
+
     def read(self, readings: Sequence[Reading], at: float, now: float) -> Verdicts:
         """Learn a batch. The hot path: a plain gauge costs a look-up by position and one update."""
         verdicts = Verdicts()
@@ -148,7 +152,7 @@ class ComponentTrack:
                     continue
                 value = learned
             score = tracked.usual.update(value)
-            if score:
+            if score >= adaptive.NEWS:
                 self._unusual(tracked, value, score, when, now, verdicts)
         for name in {reading.name for reading in readings if reading.name.endswith(COUNTER_SUFFIXES)}:
             self.kept.families[name] = now

@@ -37,7 +37,7 @@ from services.detector.domain.signals import (
 from services.detector.domain.thresholds import CLEAR_AFTER
 from services.detector.domain.watch import Watch
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 ADVANCE_S = 0.2
 HEALTH_INTERVAL_S = 1.0
 """Shortest time between two tellings of a component's health that differ only in the error count."""

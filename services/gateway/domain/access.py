@@ -1,9 +1,9 @@
-"""Who may do what: roles in order, and tokens that are kept only as their hash."""
+"""Who may do what: roles, and tokens that are kept only as their hash."""
 
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 MIN_TOKEN_CHARS = 24
 """Shorter tokens could be guessed from their hash."""
@@ -11,17 +11,21 @@ _PREFIX = "hs_"
 
 
 class Role(StrEnum):
-    """What a token may do. `viewer` reads, `operator` acts, `admin` also manages packs and tokens."""
+    """What a token may do. `viewer` reads, `operator` acts, `admin` also manages packs and tokens; `sender` reports
+    metrics, alerts and events and may do nothing else: its token lies in other systems' configuration."""
 
     VIEWER = "viewer"
+    SENDER = "sender"
     OPERATOR = "operator"
     ADMIN = "admin"
 
 
-class _Rank(IntEnum):
-    VIEWER = 0
-    OPERATOR = 1
-    ADMIN = 2
+_MAY = {
+    Role.VIEWER: frozenset({Role.VIEWER}),
+    Role.SENDER: frozenset({Role.SENDER}),
+    Role.OPERATOR: frozenset({Role.VIEWER, Role.SENDER, Role.OPERATOR}),
+    Role.ADMIN: frozenset(Role),
+}
 
 
 class Refusal(StrEnum):
@@ -34,8 +38,8 @@ class Refusal(StrEnum):
 
 
 def allows(role: Role, needed: Role) -> bool:
-    """Whether a token of `role` may do what needs `needed`: each role may all that the one below may."""
-    return _Rank[role.name] >= _Rank[needed.name]
+    """Whether a token of `role` may do what needs `needed`."""
+    return needed in _MAY[role]
 
 
 def new_token(entropy: bytes) -> str:

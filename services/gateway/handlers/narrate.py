@@ -140,7 +140,7 @@ _PHASES: Mapping[Phase, str] = {
     Phase.PLANNED: "is planned",
     Phase.BACKED_UP: "has backed up what it will change",
     Phase.APPLIED: "is applied",
-    Phase.VALIDATING: "watches whether it helped",
+    Phase.VALIDATING: "is applied; watches whether it helped",
     Phase.ROLLING_BACK: "takes back what it did",
 }
 """Of the final phases the outcome tells more."""

@@ -10,7 +10,19 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import BigInteger, DateTime, Index, Integer, LargeBinary, MetaData, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -131,3 +143,10 @@ class AuditRow(Base):
     detail: Mapped[dict[str, JsonValue]] = mapped_column(JSONB)
     prev_hash: Mapped[bytes] = mapped_column(LargeBinary)
     hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table itself: a statement on it skips what the object mapper does for whole objects."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.gateway.domain.pages import Cursor
-from services.gateway.store.tables import CHAINED, LatestRow, TimelineRow
+from services.gateway.store.tables import CHAINED, LatestRow, TimelineRow, table_of
 from shared.contracts.base import CaseEvent, Event
 
 type Body = dict[str, JsonValue]
@@ -22,6 +22,16 @@ UNCHAINED = b""
 """Stands in a new row until the database's trigger puts the hashes there."""
 MAX_STORY = 2_000
 """Entries of one case that are shown; a case with more is told by its newest."""
+
+
+# Made once: building and looking up a statement costs more than executing it.
+_APPEND = upsert(table_of(TimelineRow)).on_conflict_do_nothing(index_elements=["id"]).returning(TimelineRow.id)
+_LATEST = upsert(table_of(LatestRow))
+_KEEP_NEWEST = _LATEST.on_conflict_do_update(
+    index_elements=["kind", "key"],
+    set_={name: _LATEST.excluded[name] for name in ("case_id", "component", "status", "revision", "at", "body")},
+    where=tuple_(LatestRow.revision, LatestRow.at) <= tuple_(_LATEST.excluded.revision, _LATEST.excluded.at),
+)
 
 
 def storable(value: JsonValue) -> JsonValue:
@@ -44,25 +54,20 @@ def body_of(event: Event) -> Body:
 
 async def record(session: AsyncSession, event: Event, body: Body, now: datetime, trace_id: str) -> bool:
     """Appends the event; False when it was there already."""
-    statement = (
-        upsert(TimelineRow)
-        .values(
-            seq=0,
-            id=event.id,
-            subject=event.SUBJECT,
-            case_id=event.case_id if isinstance(event, CaseEvent) else None,
-            component=str(getattr(event, event.KEY, "")),
-            at=event.at,
-            recorded_at=now,
-            trace_id=trace_id,
-            body=body,
-            prev_hash=UNCHAINED,
-            hash=UNCHAINED,
-        )
-        .on_conflict_do_nothing(index_elements=["id"])
-        .returning(TimelineRow.id)
-    )
-    return (await session.execute(statement)).first() is not None
+    row = {
+        "seq": 0,
+        "id": event.id,
+        "subject": event.SUBJECT,
+        "case_id": event.case_id if isinstance(event, CaseEvent) else None,
+        "component": str(getattr(event, event.KEY, "")),
+        "at": event.at,
+        "recorded_at": now,
+        "trace_id": trace_id,
+        "body": body,
+        "prev_hash": UNCHAINED,
+        "hash": UNCHAINED,
+    }
+    return (await session.execute(_APPEND, row)).first() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +86,17 @@ class State:
 
 async def keep_newest(session: AsyncSession, state: State) -> None:
     """Keeps `state` unless something newer is kept already: events may arrive in any order."""
-    insert = upsert(LatestRow).values(
-        kind=state.kind,
-        key=state.key,
-        case_id=state.case_id,
-        component=state.component,
-        status=state.status,
-        revision=state.revision,
-        at=state.at,
-        body=state.body,
-    )
-    new = insert.excluded
-    names = ("case_id", "component", "status", "revision", "at", "body")
-    await session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["kind", "key"],
-            set_={name: new[name] for name in names},
-            where=tuple_(LatestRow.revision, LatestRow.at) <= tuple_(new.revision, new.at),
-        )
-    )
+    row = {
+        "kind": state.kind,
+        "key": state.key,
+        "case_id": state.case_id,
+        "component": state.component,
+        "status": state.status,
+        "revision": state.revision,
+        "at": state.at,
+        "body": state.body,
+    }
+    await session.execute(_KEEP_NEWEST, [row])
 
 
 @dataclass(frozen=True, slots=True)

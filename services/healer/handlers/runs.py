@@ -74,10 +74,10 @@ class Handlers:
             log.info("decision admitted before", decision_id=str(decision.decision_id), revision=decision.revision)
             return
         is_free = await runs.activate(unit.session, decision.decision_id, decision.component, unit.now)
-        detail = "" if is_free else f"another run is on {decision.component}"
-        await self.journal.say(unit, decision, Phase.QUEUED, detail=detail)
         if is_free:
             self._start_after(unit, [decision])
+        else:
+            await self.journal.say(unit, decision, Phase.QUEUED, detail=f"another run is on {decision.component}")
 
     async def incident(self, incident: Incident, unit: Unit) -> None:
         """Keeps the newest state of an incident: a run must know when it is over."""

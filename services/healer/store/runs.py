@@ -14,6 +14,8 @@ from sqlalchemy.orm import aliased
 from services.healer.store.models import Run, RunEvent
 
 QUEUED, RUNNING = "queued", "running"
+# Made once: building a statement costs more than executing it.
+_SAY = insert(RunEvent).on_conflict_do_nothing().returning(RunEvent.key)
 
 
 async def lock_component(session: AsyncSession, component: str) -> None:
@@ -114,8 +116,7 @@ async def note_applied(session: AsyncSession, run_id: UUID, now: datetime, windo
 async def say(session: AsyncSession, event: RunEvent) -> bool:
     """Keeps what a run says; False when it has said so before."""
     values = {column.key: getattr(event, column.key) for column in RunEvent.__table__.columns}
-    statement = insert(RunEvent).values(values).on_conflict_do_nothing().returning(RunEvent.key)
-    return (await session.execute(statement)).first() is not None
+    return (await session.execute(_SAY, values)).first() is not None
 
 
 async def finish(

@@ -66,7 +66,6 @@ class Acting:
 
         async def note(unit: Unit) -> Applied:
             at = await runs.note_applied(unit.session, decision.decision_id, unit.now, timedelta(seconds=window_s))
-            await self.journal.say(unit, decision, Phase.APPLIED)
             until = (at + timedelta(seconds=window_s)).isoformat(timespec="milliseconds")
             await self.journal.say(unit, decision, Phase.VALIDATING, detail=f"until {until}")
             return Applied(at=at)

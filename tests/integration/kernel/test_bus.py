@@ -339,3 +339,32 @@ async def test_a_service_may_not_publish_in_anothers_name_nor_read_anothers_tabl
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.fetch("select * from detector.outbox")
     await connection.close()
+
+
+async def test_events_that_came_together_are_one_unit_and_a_bad_one_among_them_harms_no_other(
+    platform: Platform, eventually: Eventually
+) -> None:
+    units: dict[int, list[str]] = {}
+
+    async def handle(event: Anomaly, unit: Unit) -> None:
+        await unit.session.execute(text("insert into replica values (:name, now())"), {"name": event.component})
+        if event.component == "bad":
+            raise ValueError("this one never works")
+        units.setdefault(id(unit), []).append(event.component)
+
+    async def kept(service: Service) -> list[str]:
+        async with service.units.begin() as unit:
+            return list((await unit.session.execute(text("select replica from replica order by 1"))).scalars())
+
+    names = ["a", "b", "bad", "c"]
+    async with running(platform, DetectorSettings, lambda s: None) as detector:
+        async with running(platform, Settings, lambda s: s.bus.on(Anomaly, handle)):
+            pass  # the durable is there, and what is published now waits for it
+        for name in names:
+            await detector.bus.publish(anomaly(name))
+        await detector.bus.publish(same := anomaly("d"))
+        await detector.bus.publish(same.model_copy(update={"component": "d"}))
+        async with running(platform, Settings, lambda s: s.bus.on(Anomaly, handle)) as diagnoser:
+            await eventually(lambda: _letters(diagnoser), within_s=30)
+            assert await kept(diagnoser) == ["a", "b", "c", "d"]
+        assert ["a", "b"] in units.values(), "they waited together, so one unit began with them"

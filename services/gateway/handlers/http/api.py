@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.handlers.http import act, admin, live, observe, packs, schemas, silences, situations
 from services.gateway.handlers.http.deps import Deps
+from services.gateway.handlers.http.ingest.common import MAX_REPORT_BYTES, REPORT_PATHS
 from services.gateway.handlers.http.problems import (
     MAX_BODY_BYTES,
     MEDIA_TYPE,
@@ -28,12 +29,13 @@ from shared.bus.delivery import is_infrastructure
 DESCRIPTION = """\
 Homeostat's HTTP door: what is watched, what was seen, concluded, decided and done, and the answers of people to it.
 
-Every path but `/livez` and `/readyz` needs a token (`Authorization: Bearer …`) of a role: `viewer` reads, `operator`
-acts, `admin` also manages packs and tokens. Answers come as `{"status": "success", "data": …}`, lists with
-`next_cursor`; everything else is `application/problem+json` with what, where and how to mend it.
+Every path but `/livez` and `/readyz` needs a token (`Authorization: Bearer …`) of a role: `viewer` reads, `sender`
+reports, `operator` acts, `admin` also manages packs and tokens. Answers come as `{"status": "success", "data": …}`,
+lists with `next_cursor`; everything else is `application/problem+json` with what, where and how to mend it.
 """
 _TAGS: list[dict[str, Any]] = [
     {"name": "observe", "description": "Looking: any role."},
+    {"name": "ingest", "description": "Reporting: senders. What Prometheus, Alertmanager and others send as they are."},
     {"name": "act", "description": "Acting: operators. All goes through the decider; nothing is done behind its back."},
     {"name": "packs", "description": "What is in Homeostat's care, and how."},
     {"name": "administer", "description": "Tokens, audit, messages that could not be handled."},
@@ -122,10 +124,14 @@ class Guard:
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif int(Headers(scope=scope).get("content-length", "0")) > MAX_BODY_BYTES:
-            await problem_response(Request(scope), too_large())(scope, receive, send_hardened)
+        elif int(Headers(scope=scope).get("content-length", "0")) > (most := _largest_body(scope["path"])):
+            await problem_response(Request(scope), too_large(most))(scope, receive, send_hardened)
         else:
             await self._app(scope, receive, send_hardened)
+
+
+def _largest_body(path: str) -> int:
+    return MAX_REPORT_BYTES if path.startswith(REPORT_PATHS) else MAX_BODY_BYTES
 
 
 def _add_health(app: FastAPI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from shared.packs.book import PackBook
 
 REFUSALS_PER_WINDOW = 30
 REFUSAL_WINDOW_S = 10.0
+REPORTS_AT_ONCE = 8
+"""Reports of other systems worked on at the same time; further ones wait, unread: it bounds what they may take."""
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Deps:
     ids: Callable[[], UUID]
     entropy: Callable[[int], bytes]
     refusals: Throttle = field(default_factory=lambda: Throttle(REFUSALS_PER_WINDOW, REFUSAL_WINDOW_S))
+    reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
 
 
 def deps_of(request: Request) -> Deps:
@@ -59,7 +63,7 @@ Wired = Annotated[Deps, Depends(deps_of)]
 _scheme = HTTPBearer(
     auto_error=False,
     scheme_name="token",
-    description="A token of role viewer, operator or admin: `Authorization: Bearer hs_…`.",
+    description="A token of role viewer, sender, operator or admin: `Authorization: Bearer hs_…`.",
 )
 _REMEDIES = {
     Refusal.NO_TOKEN: "send `Authorization: Bearer <token>`",
@@ -95,6 +99,7 @@ def _needs(role: Role) -> Callable[[Request, HTTPAuthorizationCredentials | None
 
 
 Viewer = Annotated[Bearer, Depends(_needs(Role.VIEWER))]
+Sender = Annotated[Bearer, Depends(_needs(Role.SENDER))]
 Operator = Annotated[Bearer, Depends(_needs(Role.OPERATOR))]
 Admin = Annotated[Bearer, Depends(_needs(Role.ADMIN))]
 

@@ -69,8 +69,8 @@ def not_found(what: str, name: str, remedy: str) -> ApiError:
     return ApiError(404, "not-found", f"there is no {what} {name!r}", remedy)
 
 
-def too_large() -> ApiError:
-    return ApiError(413, "too-large", f"the body is larger than {MAX_BODY_BYTES} bytes", "send less at once")
+def too_large(most: int = MAX_BODY_BYTES) -> ApiError:
+    return ApiError(413, "too-large", f"the body is larger than {most} bytes", "send less at once")
 
 
 def problem_response(request: Request, error: ApiError) -> JSONResponse:

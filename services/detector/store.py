@@ -151,10 +151,10 @@ async def components_with_open_incidents(session: AsyncSession) -> list[str]:
 
 
 async def alarming(session: AsyncSession, since: datetime) -> list[str]:
-    """Components at which an incident began, or began again, since then; silenced ones are nobody's alarm."""
+    """Components with an open incident that began, or began again, since then; silenced ones are nobody's alarm."""
     found = await session.scalars(
         select(IncidentRow.component)
-        .where(IncidentRow.opened_at >= since, IncidentRow.silenced == "")
+        .where(IncidentRow.status == "open", IncidentRow.opened_at >= since, IncidentRow.silenced == "")
         .distinct()
         .order_by(IncidentRow.component)
     )

@@ -14,62 +14,29 @@ from functools import cached_property, lru_cache
 MAX_CHARS = 4_000
 MAX_DEPTH = 40
 
-RANGE_FUNCTIONS = frozenset(
-    [
-        "rate",
-        "irate",
-        "increase",
-        "delta",
-        "idelta",
-        "deriv",
-        "predict_linear",
-        "changes",
-        "resets",
-        "avg_over_time",
-        "sum_over_time",
-        "min_over_time",
-        "max_over_time",
-        "count_over_time",
-        "last_over_time",
-        "stddev_over_time",
-        "present_over_time",
-    ]
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+RANGE_FUNCTIONS = _names(
+    "rate irate increase delta idelta deriv predict_linear changes resets avg_over_time sum_over_time min_over_time "
+    "max_over_time count_over_time last_over_time stddev_over_time present_over_time"
 )
-FUNCTIONS = RANGE_FUNCTIONS | frozenset(
-    [
-        "abs",
-        "ceil",
-        "floor",
-        "round",
-        "sqrt",
-        "exp",
-        "ln",
-        "log2",
-        "log10",
-        "sgn",
-        "clamp",
-        "clamp_min",
-        "clamp_max",
-        "time",
-        "timestamp",
-        "scalar",
-        "vector",
-        "histogram_quantile",
-        "minute",
-        "hour",
-        "day_of_week",
-    ]
+FUNCTIONS = RANGE_FUNCTIONS | _names(
+    "abs ceil floor round sqrt exp ln log2 log10 sgn clamp clamp_min clamp_max time timestamp scalar vector "
+    "histogram_quantile minute hour day_of_week"
 )
 ABSENCES = frozenset({"absent", "absent_over_time"})
 """Parsed for whoever translates them; what isn't there can't be evaluated."""
-AGGREGATIONS = frozenset(["sum", "avg", "min", "max", "count", "group", "stddev", "topk", "bottomk", "quantile"])
+AGGREGATIONS = _names("sum avg min max count group stddev topk bottomk quantile")
 WITH_PARAMETER = frozenset({"topk", "bottomk", "quantile"})
 COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 SETS = frozenset({"and", "or", "unless"})
 _PRECEDENCE = ({"or"}, {"and", "unless"}, COMPARISONS, {"+", "-"}, {"*", "/", "%"}, {"^"})
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0, "y": 31_536_000.0}
 _TOKEN = re.compile(
-    r"""\s*(?:\#[^\n]*\n?\s*)*(?:
+    r"""\s*(?:\#[^\n]*(?:\n|\Z)\s*)*(?:
       (?P<duration>(?:\d+(?:ms|[smhdwy]))+(?![\w.]))
     | (?P<number>0x[0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
     | (?P<word>[A-Za-z_:][A-Za-z0-9_:]*)

@@ -17,7 +17,7 @@ _SHORT = re.compile(r"(mon|tue|wed|thu|fri|sat|sun) (\d\d:\d\d)/(\d\d:\d\d)", re
 _DAILY = re.compile(r"daily ([01]\d|2[0-3]):([0-5]\d)/([01]\d|2[0-3]):([0-5]\d)", re.IGNORECASE)
 _CRON = re.compile(r"(\S+ \S+ \S+ \S+ \S+) for (\d+)(m|h)", re.IGNORECASE)
 _BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_NAMES = {name: str(number) for number, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
+_NAMES = {name: str(number) for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
 MAX_LENGTH_M = 7 * 1_440
 REMEDY = "write it as `Sat 02:00/04:00`, `Fri 16:00/Mon 08:00`, `daily 02:00/04:00` or `0 2 * * sat for 2h`, in UTC"
 

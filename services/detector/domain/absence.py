@@ -66,7 +66,7 @@ def subject(key: str) -> str:
 
 
 def finding(component: str, key: str, regular: Regular, allowed_s: float, severity: Severity, now: float) -> Finding:
-    """Silence of everything explains that of one series; a failing probe or exit explains both."""
+    """A failing probe, or an exit, explains it."""
     whole, probe = key == METRICS, key.startswith("probe:")
     what = "all metrics" if whole else key.removeprefix("probe:")
     silent_s = now - regular.seen
@@ -80,6 +80,6 @@ def finding(component: str, key: str, regular: Regular, allowed_s: float, severi
         at=now,
         fact=Fact(f"silence of {what}", round(silent_s, 1), now, component, f"at most {allowed_s:.0f}", "s"),
         labels={"absent": key},
-        depth=2 if whole else 1,
+        depth=1,
         since=regular.seen,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.detector.domain import absence, expressions, outliers, slo
@@ -47,6 +47,8 @@ class AsksState:
     counted: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Counters among the families: (when, value) of the last reading."""
     regulars: dict[str, Regular] = field(default_factory=dict)
+    clearing: list[str] = field(default_factory=list)
+    """Fingerprints seen to be good again, whose incidents are still open: said until they are closed."""
     judged: float = 0.0
     looked: float = 0.0
     left_out: int = 0
@@ -59,6 +61,8 @@ class Told:
     bad: list[Finding] = field(default_factory=list)
     good: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+    """Of `good`, those that are said but once."""
 
 
 class _Hook:
@@ -199,7 +203,7 @@ class Asks:
             self._families(at, told)
         if self.asked.expressions and at - self.kept.judged >= JUDGE_S:
             self._expressions(at, told)
-        return told
+        return self._settled(told)
 
     def tick(self, now: float, grace_from: float, probes: Mapping[str, object]) -> Told:
         """Time has passed: what is silent, and what expressions no longer see. `probes`: those that packs declare."""
@@ -209,21 +213,35 @@ class Asks:
         if self.asked.expressions and any(self.kept.breaches.values()) and now - self.kept.judged >= JUDGE_S:
             self._expressions(now, told)
         asked = {each.key: each for each in self.asked.expects}
-        for key, regular in self.kept.regulars.items():
-            if key.startswith("probe:") and key.removeprefix("probe:") not in probes:
-                continue
+        silent = False
+        for key, regular in sorted(self.kept.regulars.items(), key=lambda each: each[0] != absence.METRICS):
+            probe = key.startswith("probe:")
+            if (probe and key.removeprefix("probe:") not in probes) or (silent and not probe):
+                continue  # silence of all explains that of one
             expectation = asked.get(key, Expectation())
             allowed_s = regular.allowed_s(expectation.within_s)
             if allowed_s is not None and now - max(regular.seen, grace_from) > allowed_s:
                 regular.told = True
+                silent |= key == absence.METRICS
                 told.bad.append(absence.finding(self._component, key, regular, allowed_s, expectation.severity, now))
-        return told
+        return self._settled(told)
 
     def probed(self, probe: str, now: float) -> Told:
         """A result of a declared probe has come."""
         told = Told()
         self._arrivals({f"probe:{probe}"}, now, told)
+        return self._settled(told)
+
+    def _settled(self, told: Told) -> Told:
+        bad = {finding.fingerprint for finding in told.bad}
+        clearing = dict.fromkeys([*self.kept.clearing, *told.cleared])
+        self.kept.clearing = [each for each in clearing if each not in bad]
+        told.good += self.kept.clearing
         return told
+
+    def closed(self, is_open: Callable[[str], bool]) -> None:
+        """What is over needn't be said to be good any more."""
+        self.kept.clearing = [each for each in self.kept.clearing if is_open(each)]
 
     def _arrivals(self, keys: set[str], now: float, told: Told) -> None:
         for key in sorted(keys):
@@ -234,7 +252,7 @@ class Asks:
             if regular.told:
                 regular.told = False
                 method = Method.PROBE if key.startswith("probe:") else Method.THRESHOLD
-                told.good.append(fingerprint(self._component, method, absence.subject(key)))
+                told.cleared.append(fingerprint(self._component, method, absence.subject(key)))
             regular.came(now)
 
     def _objective(self, objective: Objective, budget: Budget, at: float, told: Told) -> None:
@@ -253,7 +271,7 @@ class Asks:
         for family, members in self.kept.families.items():
             apart, back = outliers.look(members, at)
             told.bad += [outliers.finding(self._component, family, each, at) for each in apart]
-            told.good += [
+            told.cleared += [
                 fingerprint(self._component, Method.ANOMALY, outliers.subject(family, member)) for member in back
             ]
 
@@ -272,7 +290,7 @@ class Asks:
                 after[what] = (since, is_told)
                 if is_told:
                     told.bad.append(expressions.finding(self._component, expression, labels, value, since, at))
-            told.good += [
+            told.cleared += [
                 fingerprint(self._component, Method.THRESHOLD, f"expr:{what}")
                 for what, (_, was_told) in before.items()
                 if was_told and what not in after

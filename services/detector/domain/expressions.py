@@ -77,7 +77,7 @@ def evaluate(node: Node, source: Source, now: float) -> Value:
 
 
 def _each(value: Value, change: Callable[[float], float]) -> Value:
-    if isinstance(value, float):
+    if not isinstance(value, list):
         return change(value)
     return [(labels, change(one)) for labels, one in value]
 
@@ -143,7 +143,7 @@ def _calendar(name: str, at: float) -> float:
 
 
 def _scalar(value: Value) -> float:
-    if isinstance(value, float):
+    if not isinstance(value, list):
         return value
     return value[0][1] if len(value) == 1 else math.nan
 
@@ -185,7 +185,7 @@ def _quantile(q: float, total: float, bounds: list[tuple[float, float]]) -> floa
 
 def _aggregate(node: Aggregate, source: Source, now: float) -> Value:
     value = evaluate(node.of, source, now)
-    elements = [({}, value)] if isinstance(value, float) else value
+    elements = [({}, value)] if not isinstance(value, list) else value
     parameter = _scalar(evaluate(node.parameter, source, now)) if node.parameter else 0.0
 
     def key(element: Element) -> tuple[tuple[str, str], ...]:
@@ -228,26 +228,28 @@ def _of_group(operation: str, values: list[float], parameter: float) -> float:
 
 
 def _binary(node: Binary, left: Value, right: Value) -> Value:
-    if isinstance(left, float) and isinstance(right, float):
+    if not isinstance(left, list) and not isinstance(right, list):
         return _apply(node.sign, left, right)
     if node.sign in promql.SETS:
         return _set(node, _vector(left), _vector(right))
-    if isinstance(left, float) or isinstance(right, float):
+    if not isinstance(left, list) or not isinstance(right, list):
         return _with_number(node, left, right)
     return _matched(node, left, right)
 
 
 def _vector(value: Value) -> list[Element]:
-    return [({}, value)] if isinstance(value, float) else value
+    return [({}, value)] if not isinstance(value, list) else value
 
 
 def _with_number(node: Binary, left: Value, right: Value) -> Value:
     found: list[Element] = []
-    for labels, value in left if isinstance(left, list) else _vector(right):
-        a, b = (value, right) if isinstance(right, float) else (left, value)
-        assert isinstance(a, float)
-        assert isinstance(b, float)
-        found += _result(node, labels, a, b, kept=value)
+    if isinstance(left, list):
+        assert not isinstance(right, list)
+        for labels, value in left:
+            found += _result(node, labels, value, right, kept=value)
+    else:
+        for labels, value in _vector(right):
+            found += _result(node, labels, left, value, kept=value)
     return found
 
 
@@ -311,8 +313,8 @@ def _apply(sign: str, a: float, b: float) -> float:
 def troubles(expression: Expression, source: Source, now: float) -> list[Element]:
     """What the rule finds: never a number that is none."""
     value = evaluate(expression.tree, source, now)
-    elements = [({}, value)] if isinstance(value, float) and value else value
-    if isinstance(elements, float):
+    elements = [({}, value)] if not isinstance(value, list) and value else value
+    if not isinstance(elements, list):
         return []
     return sorted(
         ((labels, one) for labels, one in elements if not math.isnan(one)), key=lambda each: sorted(each[0].items())

@@ -241,7 +241,8 @@ class PartitionState:
         for doubtful in verdicts.doubtful:
             self._incidents.doubt(doubtful, now)
         for good in verdicts.good:
-            told += self._incidents.good(good, at, now, needed=_needed(good), errors=track.kept.errors)
+            told += self._incidents.good(good, at, now, needed=CLEAR_AFTER, errors=track.kept.errors)
+        track.asks.closed(self._incidents.is_open)
         return told
 
     def _tick(self, now: float) -> list[IncidentRevised]:
@@ -313,11 +314,6 @@ class PartitionState:
         last.error_count, last.open_incidents, last.told_now = track.kept.errors, ids, now
         last.budgets = budgets
         return HealthChanged(track.name, status, last.since, track.kept.errors, ids, now, budgets), False
-
-
-def _needed(fingerprint: str) -> int:
-    """Data that was missed is back with the first that comes."""
-    return 1 if "/absent:" in fingerprint else CLEAR_AFTER
 
 
 def _status(rank: int) -> HealthStatus:

@@ -16,28 +16,11 @@ from statistics import median
 from services.detector.domain.signals import Fact, Finding, Method, Severity
 
 INSTANCE_LABELS = ("instance", "pod", "host", "hostname", "node", "replica", "container_id", "task")
-TELLING = frozenset(
-    [
-        "cpu",
-        "memory",
-        "latency",
-        "duration",
-        "error",
-        "errors",
-        "failures",
-        "failed",
-        "load",
-        "disk",
-        "queue",
-        "pending",
-        "lag",
-        "connections",
-        "restarts",
-        "temperature",
-        "heap",
-        "flight",
-    ]
+_WORDS = (
+    "cpu memory latency duration error errors failures failed load disk queue "
+    "pending lag connections restarts temperature heap flight"
 )
+TELLING = frozenset(_WORDS.split())
 """Words of a metric's name by which siblings are compared: levels that say how well or how busy one is."""
 LEAST_MEMBERS = 3
 SMOOTH_S = 20.0

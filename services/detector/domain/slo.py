@@ -133,10 +133,9 @@ class Budget:
     def knows(self, part: str) -> None:
         """A series of this part exists."""
         if part.startswith("le:"):
-            try:
-                self._bounds.add(float(part[3:]))
-            except ValueError:
-                return
+            bound = _bound(part)
+            if math.isfinite(bound):  # a snapshot can't hold infinity, and every histogram has it
+                self._bounds.add(bound)
 
     def count(self, part: str, value: float, grown: float, objective: Objective) -> None:
         """Kept until the batch is settled: most series feed the same few sums."""
@@ -157,7 +156,7 @@ class Budget:
             slowest_good_s = min(
                 (b for b in self._bounds if b >= objective.threshold_ms / 1_000 - 1e-9), default=math.inf
             )
-            by_bound = {float(part[3:]): grown for part, grown in pending.items() if part.startswith("le:")}
+            by_bound = {_bound(part): grown for part, grown in pending.items()}
             total = by_bound.get(math.inf, 0.0)
             bad = total - by_bound.get(slowest_good_s, 0.0)
         if self.since < 0 and total > 0:
@@ -207,6 +206,13 @@ class Budget:
             budget.since, budget._bounds = state[0][0], set(state[0][1:])
             budget._sums = dict(zip(budget._sums, zip(sums[::2], sums[1::2], strict=True), strict=True))
         return budget
+
+
+def _bound(part: str) -> float:
+    try:
+        return float(part.removeprefix("le:"))
+    except ValueError:
+        return math.nan
 
 
 def _windows() -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
-from services.gateway.domain.health import overall
+from services.gateway.domain.health import confidence, overall
 from services.gateway.domain.story import tell
 from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Deps, Paged, Viewer, Wired
@@ -73,6 +73,7 @@ async def health_now(deps: Deps, session: Session) -> schemas.SystemHealth:
     return schemas.SystemHealth(
         overall_status=worst,
         action_required=worst == HealthStatus.CRITICAL or waiting > 0,
+        confidence=round(confidence(component.status for component in components if component.watched), 2),
         checks=schemas.Checks(
             database=schemas.DatabaseCheck(status=HealthStatus.HEALTHY, latency_ms=round(database_ms, 2)),
             docker=schemas.DockerCheck(status=HealthStatus(docker), containers_running=len(running)),

@@ -87,6 +87,9 @@ class ComponentHealth(BaseModel):
 class SystemHealth(BaseModel):
     overall_status: HealthStatus
     action_required: bool = Field(description="Something is critical, or a decision waits for a person.")
+    confidence: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the watched components whose health is known."
+    )
     checks: Checks
     components: list[ComponentHealth]
 

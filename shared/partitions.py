@@ -99,7 +99,7 @@ class PartitionedConsumer[Effect]:
         self._checkpoints = tables["partition_checkpoint"]
         self._replicas = tables["replica"]
         self._url = url
-        self._kinds = tuple(kinds)
+        self.kinds = tuple(kinds)
         self._make = make
         self._commit = commit
         self._on_owned = on_owned
@@ -265,7 +265,7 @@ class PartitionedConsumer[Effect]:
         name = f"{self._bus.service}-p{claim.partition:02d}-{claim.epoch}-{uuid4().hex[:6]}"
         config = ConsumerConfig(
             name=name,
-            filter_subjects=[f"ingest.{kind}.v1.{claim.partition}.>" for kind in self._kinds],
+            filter_subjects=[f"ingest.{kind}.v1.{claim.partition}.>" for kind in self.kinds],
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE if sequence else DeliverPolicy.ALL,
             opt_start_seq=sequence + 1 if sequence else None,
             ack_policy=AckPolicy.NONE,

@@ -85,7 +85,7 @@ class Service:
         self.bus.watch(PackApplied, self.packs.seen)
         self._relay = Relay(name, self.engine, tables["outbox"], self.bus.publish_outgoing)
         self.units.wake_with(self._relay.wake)
-        self._consumers: list[PartitionedConsumer[Any]] = []
+        self.consumers: list[PartitionedConsumer[Any]] = []
         self._work: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._loops: dict[str, _Loop] = {}
         self._on_start: list[Callable[[], Awaitable[None]]] = []
@@ -151,7 +151,7 @@ class Service:
             on_owned=on_owned,
             buries_unreadable=buries_unreadable,
         )
-        self._consumers.append(consumer)
+        self.consumers.append(consumer)
         self._work.append(("partitions", consumer.run))
         return consumer
 
@@ -200,7 +200,7 @@ class Service:
     async def stop(self) -> None:
         """Drains: what is in hand is finished, and nothing is lost if it isn't."""
         running = getattr(self, "_running", [])
-        for consumer in self._consumers:
+        for consumer in self.consumers:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(5):
                     await consumer.settle()
@@ -265,7 +265,7 @@ class Service:
         stalled = [name for name, loop in self._loops.items() if self._started and loop.silent]
         stalled += [
             "partitions"
-            for consumer in self._consumers
+            for consumer in self.consumers
             if self._started and time.monotonic() - consumer.worked_at > STALL_S
         ]
         stalled += self.bus.stuck()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.decider.clients import KillSwitch
 from services.decider.handlers import Casework, Handlers, HealthBook, KnowledgeBook, Pace, People, StormBook, World
 from services.decider.settings import Settings
 from services.decider.store import Base
@@ -16,6 +15,7 @@ from shared.contracts.healer import Outcome, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
+from shared.kill_switch import KillSwitch
 from shared.runtime import Service, serve
 
 TICK_S = 0.25

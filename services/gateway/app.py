@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 
 from services.gateway.domain.access import MIN_TOKEN_CHARS, token_hash
+from services.gateway.domain.ingest.naming import COMPONENT_LABELS, ComponentRule
 from services.gateway.handlers import events
 from services.gateway.handlers.feed import Feed
 from services.gateway.handlers.http.api import guarded_api, openapi_document
@@ -53,6 +54,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
         clock=service.clock,
         ids=service.ids,
         entropy=secrets.token_bytes,
+        components=ComponentRule(settings.gateway_component_labels or COMPONENT_LABELS),
     )
     for contract in RECORDED.values():
         service.bus.on(contract, events.record)

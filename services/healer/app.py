@@ -22,6 +22,7 @@ from shared.contracts.detector import Health, Incident
 from shared.contracts.healer import ListBackups, Rollback, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
+from shared.kill_switch import KillSwitch
 from shared.outbox import Unit
 from shared.runtime import Service
 
@@ -43,8 +44,8 @@ def build(settings: Settings) -> Service:
     heal = Heal(
         journal=journal,
         toolbox=toolbox,
-        preparing=Preparing(journal, toolbox),
-        acting=Acting(journal, service.clock, health.errors_of),
+        preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
+        acting=Acting(journal, service.clock, health.errors_of, KillSwitch(settings.kill_switch_file).is_on),
         restoring=Restoring(journal),
         finishing=finishing,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -14,6 +15,10 @@ class Settings(ServiceSettings):
 
     SERVICE: ClassVar[str] = "healer"
 
+    kill_switch_file: Path | None = None
+    """While this file exists nothing is touched, not even by a run that is on its way."""
+    start_within_s: float = Field(default=900.0, gt=0)
+    """A decision that is older when its turn comes is not carried out: the decider thinks again."""
     sweep_s: float = Field(default=1.0, gt=0, le=60)
     """How often runs that wait are looked at; a free component starts its next run without waiting for this."""
     good_files_s: float = Field(default=5.0, gt=0, le=3_600)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -60,6 +61,15 @@ def server_url(url: str, user: str | None, password: str | None) -> str:
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One request that a service answers."""
+
+    verb: str
+    request: type[BaseModel]
+    handler: Callable[[Any, Unit], Awaitable[BaseModel]]
+
+
 class Bus:
     """Everything a service says and hears. Register first, then `start`."""
 
@@ -71,7 +81,8 @@ class Bus:
         self._pull_prefix = self._inbox_prefix + b"."  # nats-py puts no dot before the unique part of a pull's inbox
         self._consumers: dict[str, Consumer] = {}
         self._delivery = Delivery(self._bury)
-        self._watches: list[Watch[Any]] = []
+        self.commands: list[Command] = []
+        self.watches: list[Watch[Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lag: dict[str, tuple[int, float]] = {}
         self.connected = False
@@ -106,7 +117,7 @@ class Bus:
 
     def watch[E: Event](self, contract: type[E], seen: Callable[[str, E | None], Awaitable[None]]) -> None:
         """Keeps up with the last value of every subject of a STATE contract."""
-        self._watches.append(Watch(self.service, contract, seen, self._pull_prefix))
+        self.watches.append(Watch(self.service, contract, seen, self._pull_prefix))
 
     def answer[R: BaseModel](
         self, verb: str, request: type[R], handler: Callable[[R, Unit], Awaitable[BaseModel]]
@@ -131,7 +142,7 @@ class Bus:
                 headers = {"Homeostat-Error": " ".join(error.split())} if error else None
                 await self.broker.connection.publish(raw.reply, body, headers=headers)
 
-        reply.__doc__ = handler.__doc__
+        self.commands.append(Command(verb, request, handler))
         self.broker.subscriber(
             f"cmd.{self.service}.{verb}", queue=self.service, no_reply=True, title=f"{self.service}: {verb}"
         )(reply)
@@ -195,9 +206,9 @@ class Bus:
         """Connects, reads all state, then takes events."""
         await self.broker.connect()
         self.connected = True
-        for watch in self._watches:
+        for watch in self.watches:
             self._spawn(watch.run(self.jetstream), "watch")
-        for watch in self._watches:
+        for watch in self.watches:
             await watch.caught_up.wait()
         await self.broker.start()
         for durable, consumer in self._consumers.items():

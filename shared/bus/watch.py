@@ -41,7 +41,7 @@ class Watch[E: Event]:
         inbox_prefix: bytes,
     ) -> None:
         self._service = service
-        self._contract = contract
+        self.contract = contract
         self._seen = seen
         self._inbox_prefix = inbox_prefix
         self.caught_up = asyncio.Event()
@@ -52,14 +52,14 @@ class Watch[E: Event]:
             try:
                 await self._follow(jetstream)
             except (NatsError, TimeoutError, OSError) as error:
-                log.warning("state watch starts again", subject=self._contract.SUBJECT, error=str(error))
+                log.warning("state watch starts again", subject=self.contract.SUBJECT, error=str(error))
                 await asyncio.sleep(0.2)
 
     async def _follow(self, jetstream: JetStreamContext) -> None:
         name = f"{self._service}-watch-{uuid4().hex[:12]}"
         config = ConsumerConfig(
             name=name,
-            filter_subject=f"{self._contract.SUBJECT}.>",
+            filter_subject=f"{self.contract.SUBJECT}.>",
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
             ack_policy=AckPolicy.NONE,
             inactive_threshold=30,
@@ -91,7 +91,7 @@ class Watch[E: Event]:
         metadata = message.metadata
         try:
             event = decode(
-                self._contract,
+                self.contract,
                 message.data,
                 message.subject,
                 stream=STATE,
@@ -100,5 +100,5 @@ class Watch[E: Event]:
             )
             await self._seen(key, event)
         except Exception as error:  # noqa: BLE001 - one unreadable value must not hide the others
-            telemetry.EVENTS_FAILED.labels(self._service, self._contract.SUBJECT).inc()
+            telemetry.EVENTS_FAILED.labels(self._service, self.contract.SUBJECT).inc()
             log.error("state value ignored; the one before stays", subject=message.subject, error=str(error))

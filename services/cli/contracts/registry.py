@@ -143,12 +143,12 @@ def build(service: str) -> Service:
 def ears(service: Service) -> Ears:
     """What a built service listens to."""
     known = contracts()
-    kinds = {kind for consumer in service._consumers for kind in consumer._kinds}
+    kinds = {kind for consumer in service.consumers for kind in consumer.kinds}
     return Ears(
         service=service.name,
         events=_sorted(known[route.contract] for route in service.bus.routes.values()),
         telemetry=_sorted(known[KINDS[kind].SUBJECT] for kind in kinds),
-        state=_sorted(known[watch._contract.SUBJECT] for watch in service.bus._watches),
+        state=_sorted(known[watch.contract.SUBJECT] for watch in service.bus.watches),
         commands=tuple(sorted(_commands(service), key=lambda command: command.verb)),
     )
 
@@ -164,10 +164,6 @@ def _sorted(found: Iterator[Contract]) -> tuple[Contract, ...]:
 
 
 def _commands(service: Service) -> Iterator[Command]:
-    """A command's request and handler are known to the function that `Bus.answer` makes for it."""
-    for subscriber in service.bus.broker.subscribers:
-        for call in subscriber.calls:
-            wired = inspect.getclosurevars(call.handler._original_call).nonlocals
-            if "verb" in wired:
-                reply = get_type_hints(wired["handler"])["return"]
-                yield Command(service.name, wired["verb"], wired["request"], reply, first_paragraph(wired["handler"]))
+    for command in service.bus.commands:
+        reply = get_type_hints(command.handler)["return"]
+        yield Command(service.name, command.verb, command.request, reply, first_paragraph(command.handler))

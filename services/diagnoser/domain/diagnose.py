@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from services.diagnoser.domain.categories import FixType, fix_type_of
+from services.diagnoser.domain.changes import CHANGE_WINDOW_S, CLOCKS_DIFFER_S, Place, changes_before, suspects
+from services.diagnoser.domain.context import error_ratio
+from services.diagnoser.domain.deviating import causes_elsewhere
 from services.diagnoser.domain.evidence import CERTAIN, Cause, noisy_or, rank
-from services.diagnoser.domain.own import CHANGE_WINDOW_S, Scene, changes_before, seen_alive
-from services.diagnoser.domain.patterns import CONCLUSIVE
-from services.diagnoser.domain.report import FIX_S, FixType, fix_type_of, write_report
-from services.diagnoser.domain.signals import IncidentSeen
+from services.diagnoser.domain.history import usual_fix_s
+from services.diagnoser.domain.measured import bottleneck
+from services.diagnoser.domain.next_observation import NextObservation, next_observation
+from services.diagnoser.domain.own import Scene, seen_alive
+from services.diagnoser.domain.patterns import CONCLUSIVE, Nature, words_of
+from services.diagnoser.domain.report import Findings, write_report
+from services.diagnoser.domain.signals import ChangeSeen, IncidentSeen
 from services.diagnoser.domain.symptoms import SLACK_S, SYMPTOM_AT, Explainer, Explanation
 from shared.packs import Category
 
@@ -20,6 +27,9 @@ DESCRIBES_ONLY = frozenset({Category.DEPENDENCY_FAILURE, Category.TIMEOUT})
 """Categories that say how a caller feels its callee's trouble: they never compete with the callee's own cause."""
 OF_THE_CALLER = 0.98
 """Confidence that the caller's trouble is its dependency, given that the callee is the cause: a shade less."""
+HELD_UP = frozenset({Nature.SLOW, Nature.SILENT, Nature.DATABASE, Nature.RESOURCE})
+"""Natures of which something may be the bottleneck."""
+MAX_CHANGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,10 @@ class Diagnosis:
     report: str
     fix_type: FixType | None
     estimated_fix_s: float | None
+    next_observation: NextObservation | None = None
+    """What to look at next, when the evidence is too thin to settle on a cause."""
+    bottleneck: str = ""
+    recent_changes: tuple[str, ...] = ()
 
     @property
     def best(self) -> Cause:
@@ -48,11 +62,24 @@ def diagnose(incident: IncidentSeen, scene: Scene, explainer: Explainer | None =
     own = explainer.own(incident)
     roots = explainer.roots(incident)
     causes, symptom_of = _combine(incident, own, roots, explainer)
-    ranked = _with_doubt(incident, causes)
+    ranked = _with_doubt(incident, _calibrated(causes, scene, symptom=symptom_of is not None))
     best = ranked[0]
-    affected = tuple(sorted(scene.graph.callers(best.component)))
-    ruled_out = _ruled_out(incident, scene, roots, best)
-    unknown = best.category is Category.UNKNOWN
+    callers = scene.graph.callers(best.component)
+    affected = tuple(sorted(callers))
+    fix_s, fix_cases = usual_fix_s(scene.judged, best.category, best.signature)
+    findings = Findings(
+        causes=ranked,
+        symptom=symptom_of is not None,
+        affected=affected,
+        entries=tuple(name for name in affected if not scene.graph.callers(name)),
+        error_share=error_ratio([incident, *scene.of(incident.component)]),
+        ruled_out=_ruled_out(incident, scene, roots, best),
+        changes=_recent_changes(incident, scene),
+        bottleneck=_bottleneck(incident, scene),
+        next_observation=None if symptom_of else _next_look(incident, scene, ranked),
+        fix_s=fix_s,
+        fix_cases=fix_cases,
+    )
     return Diagnosis(
         incident_id=incident.id,
         component=incident.component,
@@ -60,11 +87,65 @@ def diagnose(incident: IncidentSeen, scene: Scene, explainer: Explainer | None =
         causes=ranked,
         symptom_of=symptom_of.incident.id if symptom_of else None,
         affected=affected,
-        ruled_out=ruled_out,
-        report=write_report(incident, ranked, symptom_of is not None, affected, ruled_out),
-        fix_type=None if unknown else fix_type_of(best.category),
-        estimated_fix_s=FIX_S.get(best.category),
+        ruled_out=findings.ruled_out,
+        report=write_report(incident, findings),
+        fix_type=fix_type_of(best.category),
+        estimated_fix_s=fix_s,
+        next_observation=findings.next_observation,
+        bottleneck=findings.bottleneck,
+        recent_changes=findings.changes,
     )
+
+
+def _calibrated(causes: list[Cause], scene: Scene, *, symptom: bool) -> list[Cause]:
+    """Confidences as outcomes have taught; the raw ones are kept. What a symptom is of stays first."""
+    told = [replace(c, raw=c.confidence, confidence=scene.calibrator(c.signature, c.confidence)) for c in causes]
+    ranked = sorted(told, key=rank)
+    return [_lifted(told[0], ranked), *(cause for cause in ranked if cause is not told[0])] if symptom else ranked
+
+
+def _next_look(incident: IncidentSeen, scene: Scene, ranked: tuple[Cause, ...]) -> NextObservation | None:
+    """Questions that the scene answers already, whichever way, are not asked again."""
+    component = incident.component
+    names = [other.pattern for other in (incident, *scene.of(component))]
+    names += [fact.name for fact in incident.evidence if fact.component == component]
+    names += [anomaly.metric for anomaly in scene.anomalies if anomaly.component == component]
+    kinds = {change.kind for change in changes_before(incident, scene.changes)}
+    answered = {
+        "process-exited": scene.facts(component).process_watched,
+        "config-changed": "config" in kinds,
+        "deployed": "deployment" in kinds,
+        "dependency-answers": any(scene.below(component)),
+    }
+    seen = frozenset[str]().union(*(words_of(name) for name in names))
+    return next_observation(component, ranked, seen, [name for name, known in answered.items() if known])
+
+
+def _bottleneck(incident: IncidentSeen, scene: Scene) -> str:
+    if scene.nature(incident) not in HELD_UP:
+        return ""
+    callees = scene.graph.callees(incident.component)
+    found = bottleneck(scene.anomalies, [incident.component, *sorted(callees, key=lambda name: (callees[name], name))])
+    return found[1] if found else ""
+
+
+def _recent_changes(incident: IncidentSeen, scene: Scene) -> tuple[str, ...]:
+    """What was changed near the incident in space and time, repairs among it, the latest first."""
+    near = {incident.component, *scene.graph.callees(incident.component)}
+    near |= {name for name, depth in scene.graph.callers(incident.component).items() if depth == 1}
+    kept = [
+        change
+        for change in scene.changes
+        if change.component in near
+        and -CLOCKS_DIFFER_S <= (incident.opened_at - change.at).total_seconds() <= CHANGE_WINDOW_S
+    ]
+    latest = sorted(kept, key=lambda change: (change.at, change.component, change.summary), reverse=True)[:MAX_CHANGES]
+    return tuple(_change_words(incident, change) for change in latest)
+
+
+def _change_words(incident: IncidentSeen, change: ChangeSeen) -> str:
+    before_s = max(0.0, (incident.opened_at - change.at).total_seconds())
+    return f"{change.kind} of {change.component} {before_s:.0f} s before: {change.summary}"[:200]
 
 
 def _combine(
@@ -79,7 +160,7 @@ def _combine(
         foreign.append((_cause_of(root, confidence, explainer), root))
     rival = max((c.confidence for c in own if c.category not in DESCRIBES_ONLY), default=0.0)
     symptom_of = None
-    causes = {(c.component, c.category): c for c in own}
+    causes = {(c.component, c.category): c for c in (*own, *causes_elsewhere(incident, explainer.scene))}
     if foreign:
         first, explanation = foreign[0]
         same_cause = explanation.incident.component == incident.component
@@ -91,6 +172,13 @@ def _combine(
         if root.incident.component != incident.component:
             key = (incident.component, Category.DEPENDENCY_FAILURE)
             causes[key] = _merged(causes.get(key), _dependency(incident, cause, root), capped=True)
+    for suspect in suspects(incident, explainer.scene.nature(incident), explainer.scene.changes, explainer.scene.graph):
+        if suspect.place is not Place.OWN:
+            key = (suspect.change.component, suspect.category)
+            signature = f"{suspect.category.value}:{incident.pattern}"
+            found = Cause(*key, round(suspect.weight, 3), signature, (suspect.words,))
+            known = causes.get(key)
+            causes[key] = _merged(found, known) if known else found
     ranked = sorted(causes.values(), key=rank)
     if symptom_of:
         top = causes[foreign[0][0].component, foreign[0][0].category]
@@ -124,7 +212,7 @@ def _merged(known: Cause | None, found: Cause, *, capped: bool = False) -> Cause
 def _lifted(top: Cause, ranked: list[Cause]) -> Cause:
     """The cause of what this is a symptom of comes first: no description of the symptom may outrank it."""
     highest = max(cause.confidence for cause in ranked)
-    return Cause(top.component, top.category, min(max(top.confidence, highest), CERTAIN), top.signature, top.evidence)
+    return replace(top, confidence=min(max(top.confidence, highest), CERTAIN))
 
 
 def _with_doubt(incident: IncidentSeen, causes: list[Cause]) -> tuple[Cause, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.diagnoser.domain.categories import KINDS, OF_THE_BROADER
 from shared.packs import Category
 
 CERTAIN = 0.98
@@ -24,13 +25,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A candidate cause with its reasons, the strongest first."""
+    """A candidate cause with its reasons, the strongest first. `raw`: its confidence before calibration, after it."""
 
     component: str
     category: Category
     confidence: float
     signature: str
     evidence: tuple[str, ...]
+    raw: float | None = None
 
 
 def noisy_or(weights: Iterable[float]) -> float:
@@ -46,12 +48,25 @@ def noisy_or(weights: Iterable[float]) -> float:
 
 
 def weigh(component: str, pattern: str, evidence: Iterable[Evidence]) -> list[Cause]:
-    """One cause per category, best first. Equal ones keep a fixed order, so that nothing flutters."""
+    """One cause per category, best first. Equal ones keep a fixed order, so that nothing flutters.
+
+    A narrow cause is one of its broader category, too: a playbook for that one is of use.
+    """
     by_category: dict[Category, list[Evidence]] = {}
     for piece in evidence:
         by_category.setdefault(piece.category, []).append(piece)
-    causes = [_cause(component, pattern, category, pieces) for category, pieces in by_category.items()]
-    return sorted(causes, key=rank)
+    causes = {category: _cause(component, pattern, category, pieces) for category, pieces in by_category.items()}
+    for cause in list(causes.values()):
+        broader = KINDS[cause.category].broader
+        if broader is None:
+            continue
+        confidence = round(cause.confidence * OF_THE_BROADER, 3)
+        known = causes.get(broader)
+        if known is None or known.confidence < confidence:
+            signature = known.signature if known else f"{broader.value}:{pattern}"
+            words = (*(known.evidence if known else ()), *cause.evidence)
+            causes[broader] = Cause(component, broader, confidence, signature, tuple(dict.fromkeys(words)))
+    return sorted(causes.values(), key=rank)
 
 
 def _cause(component: str, pattern: str, category: Category, pieces: list[Evidence]) -> Cause:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
+from services.diagnoser.domain.calibration import Calibrator
+from services.diagnoser.domain.changes import (
+    AFTER_A_REPAIR,
+    Place,
+    change_age_s,
+    changes_before,
+    repair_before,
+    suspects,
+)
 from services.diagnoser.domain.context import signature_context
+from services.diagnoser.domain.deviating import own_deviations
 from services.diagnoser.domain.evidence import Cause, Evidence, weigh
 from services.diagnoser.domain.graph import CallGraph
-from services.diagnoser.domain.patterns import CONCLUSIVE, Nature, is_conclusive, nature_of, prior
+from services.diagnoser.domain.history import Judged, precedents
+from services.diagnoser.domain.measured import readings
+from services.diagnoser.domain.patterns import CONCLUSIVE, Nature, is_conclusive, message_says, nature_of, prior
+from services.diagnoser.domain.providers import PROVIDER_KINDS, provider_trouble
+from services.diagnoser.domain.ranking import Seen
 from services.diagnoser.domain.signals import (
     AnomalySeen,
     ChangeSeen,
@@ -21,38 +35,9 @@ from services.diagnoser.domain.signals import (
 from shared.packs import Category
 from shared.packs.expressions import condition_holds
 
-CHANGE_WINDOW_S = 1_800.0
-"""Older changes are not held against a component."""
-CHANGE_SKEW_S = 10.0
-"""A change may be told a little after the trouble that it made."""
-CHANGE_HALF_LIFE_S = 300.0
-ECHO_BEFORE_S, ECHO_AFTER_S = 1.0, 3.0
-"""A file that a repair writes is also seen as a changed file, up to a second before the repair is told of and soon
-after: that change is not held against it. A change much later than that is somebody's."""
 ALIVE_WEIGHT = 0.75
 FACT_DISCOUNT = 0.6
 """A pattern seen beside the incident's own counts for less than the one that opened it."""
-CONCLUSIVE_DISCOUNT = 0.6
-"""A process that is gone can be started again whatever was changed before."""
-STRONG_SCORE = 6.0
-
-CHANGE_WEIGHTS = {
-    "config": (Category.CONFIGURATION, 0.8),
-    "flag": (Category.CONFIGURATION, 0.65),
-    "deployment": (Category.DEPLOYMENT, 0.75),
-    "migration": (Category.DEPLOYMENT, 0.5),
-    "scale": (Category.OVERLOAD, 0.2),
-}
-ANOMALY_WEIGHTS = (
-    ("cpu", Category.OVERLOAD, 0.4),
-    ("memory", Category.RESOURCE_EXHAUSTION, 0.4),
-    ("disk", Category.RESOURCE_EXHAUSTION, 0.4),
-    ("queue", Category.OVERLOAD, 0.3),
-    ("pending", Category.OVERLOAD, 0.3),
-    ("connection", Category.DATABASE_CONNECTION, 0.25),
-    ("latency", Category.TIMEOUT, 0.2),
-    ("duration", Category.TIMEOUT, 0.2),
-)
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,11 @@ class Scene:
     known_problems: Sequence[KnownProblem] = ()
     components: dict[str, ComponentFacts] = field(default_factory=dict)
     log_categories: dict[str, Category] = field(default_factory=dict)
+    judged: Sequence[Judged] = ()
+    """What earlier diagnoses turned out to be worth."""
+    calibrator: Calibrator = field(default_factory=Calibrator)
+    seen: Sequence[Seen] = ()
+    """What the series of each component say lately."""
 
     @cached_property
     def by_component(self) -> dict[str, list[IncidentSeen]]:
@@ -106,13 +96,7 @@ def most_telling(incidents: Iterable[IncidentSeen], per_component: int = 8) -> l
 
 def own_causes(incident: IncidentSeen, scene: Scene) -> list[Cause]:
     """Causes within the component itself, best first; empty when nothing is known."""
-    evidence = [
-        *_from_pattern(incident, scene),
-        *_from_facts(incident, scene),
-        *_from_changes(incident, scene),
-        *_from_anomalies(incident, scene),
-        *_from_signatures(incident, scene),
-    ]
+    evidence = [piece for source in SOURCES for piece in source(incident, scene)]
     return weigh(incident.component, incident.pattern, evidence)
 
 
@@ -139,66 +123,63 @@ def _from_facts(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
                 yield Evidence(category, weight * FACT_DISCOUNT, f"{fact.name}: {fact.observed}"[:200])
 
 
-def changes_before(incident: IncidentSeen, changes: Iterable[ChangeSeen]) -> list[ChangeSeen]:
-    """Changes of the component that may have made this trouble, newest first; repairs and their echoes left out."""
-    own = [change for change in changes if change.component == incident.component]
-    repairs = [change.at for change in own if change.kind == "repair"]
-    earliest = incident.opened_at - timedelta(seconds=CHANGE_WINDOW_S)
-    latest = incident.opened_at + timedelta(seconds=CHANGE_SKEW_S)
-    suspects = [
-        change
-        for change in own
-        if change.kind != "repair"
-        and earliest <= change.at <= latest
-        and not any(-ECHO_BEFORE_S <= (change.at - at).total_seconds() <= ECHO_AFTER_S for at in repairs)
-    ]
-    return sorted(suspects, key=lambda change: (change.at, change.kind), reverse=True)
-
-
-def change_age_s(incident: IncidentSeen, change: ChangeSeen) -> float:
-    """Seconds from the change to the opening of the incident: it doesn't grow while the incident is open."""
-    return max(0.0, (incident.opened_at - change.at).total_seconds())
+def _from_messages(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    """What error lines say in their own words, each category once."""
+    told: dict[Category, Evidence] = {}
+    texts = [incident.summary]
+    texts += [str(fact.observed) for fact in incident.evidence if fact.component == incident.component]
+    spoken_for = {category for category, _ in prior(incident.pattern, scene.log_categories)[1]}
+    for text in texts:
+        for category, weight in message_says(text):
+            if category not in spoken_for and (category not in told or weight > told[category].weight):
+                told[category] = Evidence(category, weight, f"a message says: {text}"[:200])
+    return told.values()
 
 
 def _from_changes(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
-    told: set[Category] = set()
-    for change in changes_before(incident, scene.changes):
-        category, base = CHANGE_WEIGHTS.get(change.kind, (Category.UNKNOWN, 0.0))
-        if category in told or not base:
-            continue
-        told.add(category)
-        age_s = change_age_s(incident, change)
-        weight = base * 0.5 ** (age_s / CHANGE_HALF_LIFE_S)
-        if scene.nature(incident) in CONCLUSIVE:
-            weight *= CONCLUSIVE_DISCOUNT
-        yield Evidence(category, weight, f"{change.kind} change {age_s:.0f} s before: {change.summary}"[:200])
+    """Its own changes; those of neighbours are causes elsewhere."""
+    for suspect in suspects(incident, scene.nature(incident), scene.changes, scene.graph):
+        if suspect.place is Place.OWN:
+            yield Evidence(suspect.category, suspect.weight, suspect.words)
+
+
+def _from_repairs(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    repair = repair_before(incident, scene.changes)
+    meaning = AFTER_A_REPAIR.get(scene.nature(incident))
+    if repair and meaning:
+        ago_s = change_age_s(incident, repair)
+        yield Evidence(*meaning, f"it is back {ago_s:.0f} s after a repair: {repair.summary}"[:200])
 
 
 def _from_anomalies(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
     strongest: dict[Category, Evidence] = {}
-    for anomaly in scene.anomalies:
-        if anomaly.component != incident.component:
-            continue
-        for word, category, base in ANOMALY_WEIGHTS:
-            if word in anomaly.metric.lower():
-                usual = f"{anomaly.expected_low:.4g} to {anomaly.expected_high:.4g}"
-                piece = Evidence(
-                    category,
-                    base * min(1.0, abs(anomaly.score) / STRONG_SCORE),
-                    f"{anomaly.metric} is {anomaly.observed:.4g}, usually {usual}",
-                )
-                if category not in strongest or piece.weight > strongest[category].weight:
-                    strongest[category] = piece
-                break
+    for reading in readings(scene.anomalies, incident.component):
+        strongest.setdefault(reading.rule.category, Evidence(reading.rule.category, reading.weight, reading.words))
     return strongest.values()
+
+
+def _from_provider(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    """A provider is somebody else's: what is bad there is no crash or configuration of ours (C10)."""
+    if scene.facts(incident.component).kind not in PROVIDER_KINDS:
+        return
+    natures = [scene.nature(other) for other in scene.of(incident.component)]
+    series = [one for one in scene.anomalies if one.component == incident.component]
+    trouble = provider_trouble(scene.nature(incident), natures, series)
+    if trouble:
+        yield Evidence(Category.THIRD_PARTY, trouble.weight, trouble.words, trouble.signature)
+
+
+def _from_history(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    for one in precedents(scene.judged, incident.component, incident.pattern):
+        yield Evidence(one.category, one.weight, one.words)
 
 
 def _from_signatures(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
     context: dict[str, object] | None = None
     for known in scene.known_problems_of(incident.component):
         if context is None:
-            suspects = changes_before(incident, scene.changes)
-            newest = (suspects[0], change_age_s(incident, suspects[0])) if suspects else None
+            before = changes_before(incident, scene.changes)
+            newest = (before[0], change_age_s(incident, before[0])) if before else None
             context = signature_context(
                 incident,
                 scene.of(incident.component),
@@ -220,3 +201,18 @@ def worst_callee(incident: IncidentSeen, scene: Scene) -> IncidentSeen | None:
     return min(
         scene.below(incident.component), key=lambda o: (-depths[o.component], o.opened_at, str(o.id)), default=None
     )
+
+
+SOURCES: Sequence[Callable[[IncidentSeen, Scene], Iterable[Evidence]]] = (
+    _from_pattern,
+    _from_facts,
+    _from_messages,
+    _from_changes,
+    _from_repairs,
+    _from_anomalies,
+    own_deviations,
+    _from_provider,
+    _from_history,
+    _from_signatures,
+)
+"""Each looks at one kind of evidence; a new kind is one more function here."""

@@ -1,99 +1,108 @@
-"""The diagnosis in plain language: what, to whom, since when, why we think so, and what was ruled out."""
+"""The diagnosis in plain language: what, to whom, since when, why we think so, what was ruled out, what to look at.
+
+Every sentence is made from a fact by a template; a section without facts is left out. No language model is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from services.diagnoser.domain.categories import fix_type_of, said
 from services.diagnoser.domain.evidence import Cause
+from services.diagnoser.domain.next_observation import NextObservation
 from services.diagnoser.domain.signals import IncidentSeen
 from shared.packs import Category
 
-
-class FixType(StrEnum):
-    """What kind of thing has to be put right (requirement C02)."""
-
-    CONFIGURATION = "configuration"
-    CODE = "code"
-    INFRASTRUCTURE = "infrastructure"
+LEAST_TOLD = 0.1
+"""Less likely causes are not told of."""
 
 
-FIX_S: Mapping[Category, float] = {
-    Category.CRASH: 10,
-    Category.HANG: 15,
-    Category.CONFIGURATION: 20,
-    Category.TUNING: 60,
-    Category.DEPENDENCY_FAILURE: 60,
-    Category.TIMEOUT: 60,
-    Category.RATE_LIMIT: 120,
-    Category.RESOURCE_EXHAUSTION: 120,
-    Category.DATABASE_CONNECTION: 120,
-    Category.OVERLOAD: 300,
-    Category.DEPLOYMENT: 300,
-}
-"""Usual time to put it right in seconds, until the learner has measured ones; nothing for what is unknown."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a report is made of. `causes` best first; `entries`: affected components that nothing calls."""
 
-_FIX_TYPES: Mapping[Category, FixType] = {
-    Category.CONFIGURATION: FixType.CONFIGURATION,
-    Category.TUNING: FixType.CONFIGURATION,
-    Category.RATE_LIMIT: FixType.CONFIGURATION,
-    Category.TIMEOUT: FixType.CONFIGURATION,
-    Category.DEPLOYMENT: FixType.CODE,
-    Category.CRASH: FixType.INFRASTRUCTURE,
-    Category.HANG: FixType.INFRASTRUCTURE,
-    Category.RESOURCE_EXHAUSTION: FixType.INFRASTRUCTURE,
-    Category.DEPENDENCY_FAILURE: FixType.INFRASTRUCTURE,
-    Category.DATABASE_CONNECTION: FixType.INFRASTRUCTURE,
-    Category.OVERLOAD: FixType.INFRASTRUCTURE,
-}
-
-_SAID: Mapping[Category, str] = {
-    Category.CRASH: "{0} has crashed",
-    Category.HANG: "{0} hangs",
-    Category.CONFIGURATION: "the configuration of {0} is wrong",
-    Category.RESOURCE_EXHAUSTION: "{0} is running out of a resource",
-    Category.DEPENDENCY_FAILURE: "something that {0} depends on is failing",
-    Category.RATE_LIMIT: "{0} is being rate-limited",
-    Category.DATABASE_CONNECTION: "{0} has trouble with its database",
-    Category.TIMEOUT: "calls of {0} take too long",
-    Category.OVERLOAD: "{0} is overloaded",
-    Category.DEPLOYMENT: "the last deployment of {0} broke it",
-    Category.TUNING: "a setting of {0} is not tuned",
-    Category.UNKNOWN: "the cause is not known",
-}
+    causes: Sequence[Cause]
+    symptom: bool = False
+    affected: Sequence[str] = ()
+    entries: Sequence[str] = ()
+    error_share: float = 0.0
+    ruled_out: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    bottleneck: str = ""
+    next_observation: NextObservation | None = None
+    fix_s: float | None = None
+    fix_cases: int = 0
+    """How many measured repairs `fix_s` rests on; 0: it is the usual time of such a fix."""
 
 
-def fix_type_of(category: Category) -> FixType | None:
-    return _FIX_TYPES.get(category)
+def write_report(incident: IncidentSeen, findings: Findings) -> str:
+    """One line for each section that has something to say."""
+    lines = (
+        _what(incident, findings),
+        _to_whom(findings),
+        _cause(findings),
+        _why(findings),
+        f"The bottleneck: {findings.bottleneck}." if findings.bottleneck else "",
+        _others(findings),
+        f"Ruled out: {'; '.join(findings.ruled_out)}." if findings.ruled_out else "",
+        f"Changed recently: {'; '.join(findings.changes)}." if findings.changes else "",
+        _next(findings.next_observation),
+        _fix(findings),
+    )
+    return "\n".join(line for line in lines if line)
 
 
-def write_report(
-    incident: IncidentSeen,
-    causes: Sequence[Cause],
-    symptom: bool,
-    affected: Sequence[str],
-    ruled_out: Sequence[str],
-) -> str:
-    """A few sentences, each from a fact."""
-    best = causes[0]
+def _what(incident: IncidentSeen, findings: Findings) -> str:
     errors = f", {incident.error_count} errors so far" if incident.error_count else ""
-    lines = [
+    share = f", {findings.error_share:.0%} of its requests fail" if findings.error_share > 0 else ""
+    return (
         f"{incident.component} is in {incident.severity.value} trouble since {incident.opened_at:%H:%M:%S} UTC"
-        f"{errors}: {incident.summary}."
-    ]
-    said = _SAID[best.category].format(best.component)
-    lead = "This is a symptom: " if symptom else "Most likely "
-    lines.append(f"{lead}{said} (confidence {best.confidence:.0%}).")
-    lines.append("Why: " + "; ".join(best.evidence[:4]) + ".")
-    others = [c for c in causes[1:4] if c.category is not Category.UNKNOWN and c.confidence >= 0.1]
-    if others:
-        told = (f"{_SAID[c.category].format(c.component)} ({c.confidence:.0%})" for c in others)
-        lines.append("Less likely: " + "; ".join(told) + ".")
-    if ruled_out:
-        lines.append("Ruled out: " + "; ".join(ruled_out) + ".")
-    if affected:
-        lines.append(f"Affected as callers of {best.component}: {', '.join(affected)}.")
-    kind = fix_type_of(best.category)
-    if best.category in FIX_S and kind:
-        lines.append(f"The fix is one of {kind.value} and usually takes about {FIX_S[best.category]:g} s.")
-    return "\n".join(lines)
+        f"{errors}{share}: {incident.summary}."
+    )
+
+
+def _to_whom(findings: Findings) -> str:
+    if not findings.affected:
+        return ""
+    entries = f"; requests come in through {', '.join(findings.entries)}" if findings.entries else ""
+    return f"Affected as callers of {findings.causes[0].component}: {', '.join(findings.affected)}{entries}."
+
+
+def _cause(findings: Findings) -> str:
+    best = findings.causes[0]
+    lead = "This is a symptom: " if findings.symptom else "Most likely "
+    return f"{lead}{said(best.category, best.component)} (confidence {best.confidence:.0%})."
+
+
+def _why(findings: Findings) -> str:
+    best = findings.causes[0]
+    experience = ""
+    if best.raw is not None and abs(best.raw - best.confidence) >= 0.02 and not findings.symptom:
+        experience = (
+            f" The evidence alone says {best.raw:.0%}; experience with such diagnoses says {best.confidence:.0%}."
+        )
+    return f"Why: {'; '.join(best.evidence[:4])}.{experience}"
+
+
+def _others(findings: Findings) -> str:
+    others = [c for c in findings.causes[1:4] if c.category is not Category.UNKNOWN and c.confidence >= LEAST_TOLD]
+    told = (f"{said(c.category, c.component)} ({c.confidence:.0%})" for c in others)
+    return f"Less likely: {'; '.join(told)}." if others else ""
+
+
+def _next(found: NextObservation | None) -> str:
+    if found is None:
+        return ""
+    speaks = f"yes speaks for {found.if_yes.value}, no for {found.if_no.value}"
+    if found.if_yes is found.if_no:
+        speaks = f"yes or no, it shows how likely {found.if_yes.value} is"
+    return f"The evidence is thin. What would settle it best: {found.question} ({speaks})."
+
+
+def _fix(findings: Findings) -> str:
+    kind = fix_type_of(findings.causes[0].category)
+    if kind is None or findings.fix_s is None:
+        return ""
+    cases = f", by {findings.fix_cases} measured ones" if findings.fix_cases else ""
+    return f"The fix is one of {kind.value} and usually takes about {findings.fix_s:g} s{cases}."

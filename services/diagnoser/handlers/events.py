@@ -12,7 +12,8 @@ import structlog
 
 from services.diagnoser import store
 from services.diagnoser.domain import Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
-from services.diagnoser.domain.own import CHANGE_WINDOW_S, most_telling
+from services.diagnoser.domain.changes import CHANGE_WINDOW_S
+from services.diagnoser.domain.own import most_telling
 from services.diagnoser.domain.patterns import is_conclusive
 from services.diagnoser.domain.revise import Told
 from services.diagnoser.handlers import translate

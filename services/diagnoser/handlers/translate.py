@@ -70,6 +70,7 @@ def event(diagnosis: Diagnosis, revision: int, event_id: UUID, at: datetime) -> 
                 confidence=cause.confidence,
                 signature=cause.signature,
                 evidence=cause.evidence,
+                raw_confidence=cause.raw,
             )
             for cause in diagnosis.causes
         ),
@@ -79,6 +80,23 @@ def event(diagnosis: Diagnosis, revision: int, event_id: UUID, at: datetime) -> 
         report=diagnosis.report,
         estimated_fix_s=diagnosis.estimated_fix_s,
         fix_type=diagnosis.fix_type.value if diagnosis.fix_type else None,
+        next_observation=_next_observation(diagnosis),
+        bottleneck=diagnosis.bottleneck,
+        recent_changes=diagnosis.recent_changes,
+    )
+
+
+def _next_observation(diagnosis: Diagnosis) -> wire.NextObservation | None:
+    found = diagnosis.next_observation
+    if found is None:
+        return None
+    return wire.NextObservation(
+        name=found.name,
+        component=found.component,
+        question=found.question,
+        gain_bits=found.gain_bits,
+        if_yes=found.if_yes,
+        if_no=found.if_no,
     )
 
 

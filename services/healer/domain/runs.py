@@ -30,6 +30,9 @@ class Reason(StrEnum):
     HEALED = "healed"
     DRY_RUN = "dry-run"
     ALREADY_RESOLVED = "already-resolved"
+    STALE = "stale"
+    """Decided too long ago: what it rested on may have changed."""
+    SWITCHED_OFF = "switched-off"
     PLAN_FAILED = "plan-failed"
     BACKUP_FAILED = "backup-failed"
     STEP_FAILED = "step-failed"
@@ -45,6 +48,7 @@ class Undoing(StrEnum):
     NOT_WANTED = "not-wanted"
     VERIFIED = "verified"
     INCOMPLETE = "incomplete"
+    FORBIDDEN = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def ending_of_failure(reason: Reason, undoing: Undoing, details: Sequence[str]) 
         Undoing.NOT_WANTED: "the playbook says `rollback: none`",
         Undoing.VERIFIED: "undone and verified",
         Undoing.INCOMPLETE: "not wholly undone: a person is needed",
+        Undoing.FORBIDDEN: "not undone, because the kill switch is on: a person is needed",
     }[undoing]
     return Ending(status, reason, "; ".join([*details, said]))
 

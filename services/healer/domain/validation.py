@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -54,6 +55,37 @@ class Window:
     def ends_at(self, baseline_at: datetime) -> datetime:
         """The deadline, unless the healer was away when the second half began: no evidence is no health."""
         return max(self.deadline, baseline_at + timedelta(seconds=self.window_s * LATE_SHARE))
+
+
+REMEMBERED = 240
+
+
+@dataclass(slots=True)
+class ErrorHistory:
+    """A component's errors as they were told, each count with the time up to which it holds.
+
+    Whoever counts may be away and tell late: what it then tells of the first half must not count in the second.
+
+    >>> history, begin = ErrorHistory(), datetime(2026, 1, 1)
+    >>> for second, count in ((0, 5), (2, 9), (4, 9)):
+    ...     history.tell(begin + timedelta(seconds=second), count)
+    >>> history.newest, history.until(begin + timedelta(seconds=3)), history.until(begin - timedelta(seconds=1))
+    (9, 9, 0)
+    """
+
+    newest: int = 0
+    """Errors ever seen."""
+    _told: deque[tuple[datetime, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def tell(self, at: datetime, count: int) -> None:
+        if count < self.newest:
+            self._told.clear()  # whoever counts has begun anew
+        self.newest = count
+        self._told.append((at, count))
+
+    def until(self, moment: datetime) -> int:
+        """Errors told of by now that had happened by then; 0 when nothing older is remembered."""
+        return max((count for at, count in self._told if at <= moment), default=0)
 
 
 def errors_between(baseline: int, now: int) -> int:

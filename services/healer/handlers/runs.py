@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.healer.domain.runs import Ending, Reason, RunStatus
+from services.healer.domain.validation import ErrorHistory
 from services.healer.store import backups, cases, runs
 from services.healer.store.hooks import after_commit
 from services.healer.store.models import CaseState, Run
@@ -35,18 +36,18 @@ STRANDED_AFTER = timedelta(seconds=15)
 class HealthBook:
     """Errors ever seen of each component, as the detector tells."""
 
-    _errors: dict[str, int] = field(default_factory=dict)
+    _errors: dict[str, ErrorHistory] = field(default_factory=dict)
 
     async def seen(self, component: str, health: Health | None) -> None:
         """For `bus.watch(Health, book.seen)`."""
         if health is None:
             self._errors.pop(component, None)
         else:
-            self._errors[component] = health.error_count
+            self._errors.setdefault(component, ErrorHistory()).tell(health.at, health.error_count)
 
-    def errors_of(self, component: str) -> int:
-        """0 for a component nobody watches."""
-        return self._errors.get(component, 0)
+    def errors_of(self, component: str) -> ErrorHistory:
+        """An empty history for a component nobody watches."""
+        return self._errors.get(component) or ErrorHistory()
 
 
 def is_to_be_run(decision: Decision) -> bool:

@@ -11,7 +11,16 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.healer.clients.base import Actuator, Done, Facts, IrreversibleError
-from services.healer.domain.validation import PATIENCE, Cleared, Window, doomed, errors_between, standing, verdict
+from services.healer.domain.validation import (
+    PATIENCE,
+    Cleared,
+    ErrorHistory,
+    Window,
+    doomed,
+    errors_between,
+    standing,
+    verdict,
+)
 from services.healer.store import cases, runs
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
@@ -30,8 +39,9 @@ class Acting:
 
     journal: Journal
     clock: Callable[[], datetime]
-    errors_of: Callable[[str], int]
-    """Errors ever seen of a component: a growing counter."""
+    errors_of: Callable[[str], ErrorHistory]
+    switched_off: Callable[[], bool]
+    """The kill switch: while it is on, nothing is touched."""
 
     async def look(self, actuator: Actuator) -> Looked:
         """Looks again where an earlier step has changed what the plan saw."""
@@ -42,6 +52,8 @@ class Acting:
 
     async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts) -> Acted:
         """One step of the playbook."""
+        if self.switched_off():
+            return Acted(error="the kill switch is on", switched_off=True)
         step = plan_of(decision).spec.steps[index]
         began = time.perf_counter()
         done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
@@ -75,7 +87,7 @@ class Acting:
     async def settle(self, decision: Decision, window: Window) -> Reading:
         """Waits until the first half has been told of; errors in it are the tail of the trouble."""
         await self._until(window.baseline_at)
-        return Reading(at=self.clock(), errors=self.errors_of(decision.component))
+        return Reading(at=self.clock(), errors=self.errors_of(decision.component).newest)
 
     async def _until(self, moment: datetime) -> None:
         """In short sleeps: the clock that counts is the injected one."""
@@ -89,7 +101,7 @@ class Acting:
         allowed = plan_of(decision).spec.validation.error_count_after
         end = window.ends_at(baseline.at)
         while True:
-            errors = errors_between(baseline.errors, self.errors_of(decision.component))
+            errors = self._errors_since(decision.component, baseline)
             left_s = (end - self.clock()).total_seconds()
             if left_s <= 0 or doomed(errors, allowed):
                 break
@@ -98,11 +110,16 @@ class Acting:
         while cleared is Cleared.UNSEEN and not doomed(errors, allowed) and self.clock() < end + PATIENCE:
             await asyncio.sleep(POLL_S)
             cleared = await self._cleared(decision, window)
-            errors = errors_between(baseline.errors, self.errors_of(decision.component))
+            errors = self._errors_since(decision.component, baseline)
         reason = verdict(cleared, errors, allowed)
         return Judged(
             reason=reason, errors=errors, detail=f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
         )
+
+    def _errors_since(self, component: str, baseline: Reading) -> int:
+        """Errors that happened after the baseline was read: what is told late of the time before raises it."""
+        history = self.errors_of(component)
+        return errors_between(max(baseline.errors, history.until(baseline.at)), history.newest)
 
     async def _cleared(self, decision: Decision, window: Window) -> Cleared:
         """The case itself where it is of the kind that must clear, else whatever is open on the component."""

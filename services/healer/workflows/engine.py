@@ -37,7 +37,7 @@ _DEAD_STATES = (
 class Engine:
     """Runs the workflow of each decision exactly once, as one of any number of replicas."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     body: Callable[[Decision], Awaitable[str]]
     slots: Slots
     launched: asyncio.Event = field(default_factory=asyncio.Event)

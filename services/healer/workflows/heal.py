@@ -26,7 +26,7 @@ from services.healer.workflows.records import (
     Reading,
     Record,
     Restored,
-    Said,
+    Undoable,
     Undone,
 )
 from services.healer.workflows.restoring import Restoring
@@ -34,7 +34,7 @@ from shared.contracts.decider import Decision
 from shared.contracts.healer import Phase
 from shared.outbox import Unit
 
-_NOTHING_TO_DO = {Reason.DRY_RUN, Reason.ALREADY_RESOLVED}
+_NOTHING_TO_DO = {Reason.DRY_RUN, Reason.ALREADY_RESOLVED, Reason.STALE}
 
 
 async def durable[R: Record](name: str, kind: type[R], work: Callable[[], Awaitable[R]]) -> R:
@@ -80,6 +80,9 @@ class Heal:
             return await self._finish(decision, ending, [])
         tried = await self._apply(decision, planned)
         actions = [one.acted.detail or f"failed: {one.acted.error}" for one in tried]
+        if tried[-1].acted.switched_off and len(tried) == 1:
+            ending = Ending(RunStatus.SKIPPED, Reason.SWITCHED_OFF, "the kill switch is on; nothing had been changed")
+            return await self._finish(decision, ending, [])
         if tried[-1].acted.error:
             why = [f"step {tried[-1].index + 1} failed: {tried[-1].acted.error}"]
             return await self._fail(decision, kept, tried, actions, Reason.STEP_FAILED, why, 0)
@@ -135,7 +138,9 @@ class Heal:
         self, decision: Decision, kept: Kept, tried: list[Tried], why: list[str]
     ) -> tuple[Undoing, list[str]]:
         """Files first, then processes in reverse order, so that they read what was put back."""
-        await durable("rolling back", Said, lambda: self._say_rolling_back(decision, why))
+        undoable = await durable("rolling back", Undoable, lambda: self._say_rolling_back(decision, why))
+        if undoable.switched_off:
+            return Undoing.FORBIDDEN, []
         written: dict[str, set[str]] = {}
         done: set[str] = set()
         for one in tried:
@@ -168,12 +173,15 @@ class Heal:
         )
         return [undone.error] if undone.error else []
 
-    async def _say_rolling_back(self, decision: Decision, why: list[str]) -> Said:
+    async def _say_rolling_back(self, decision: Decision, why: list[str]) -> Undoable:
+        if self.acting.switched_off():
+            return Undoable(switched_off=True)
+
         async def say(unit: Unit) -> None:
             await self.journal.say(unit, decision, Phase.ROLLING_BACK, detail="; ".join(why))
 
         await self.journal.write(say)
-        return Said()
+        return Undoable()
 
     async def _finish(self, decision: Decision, ending: Ending, actions: list[str], errors: int = 0) -> str:
         finished = await durable("finish", Finished, lambda: self.finishing.finish(decision, ending, actions, errors))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -72,6 +73,8 @@ class Toolbox:
 class Preparing:
     journal: Journal
     toolbox: Toolbox
+    start_within: timedelta
+    """A decision older than this is not carried out."""
 
     async def plan(self, decision: Decision) -> Planned:
         """Looks at everything the steps will act on, then at the case: it may have ended by itself."""
@@ -89,6 +92,9 @@ class Preparing:
             at, waited_s = await runs.begin(unit.session, decision.decision_id, unit.now)
             telemetry.RUN_START_SECONDS.observe(waited_s)
             planned = Planned(at=at, steps=steps, stop=stop, detail=detail)
+            if stop is None and at - decision.at > self.start_within:
+                age = f"decided {(at - decision.at).total_seconds():.0f} s ago: what it rested on may have changed"
+                planned = Planned(at=at, stop=Reason.STALE, detail=age)
             if await _has_ended(unit, decision):
                 ended = "the case ended before anything was done"
                 planned = Planned(at=at, stop=Reason.ALREADY_RESOLVED, detail=ended)

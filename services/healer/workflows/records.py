@@ -49,6 +49,8 @@ class Acted(Record):
     detail: str = ""
     error: str = ""
     duration_ms: float = 0.0
+    switched_off: bool = False
+    """The kill switch was on, so it was not tried."""
 
 
 class Applied(Record):
@@ -80,8 +82,10 @@ class Undone(Record):
     error: str = ""
 
 
-class Said(Record):
-    """Something was told; nothing to remember."""
+class Undoable(Record):
+    """Whether undoing may begin."""
+
+    switched_off: bool = False
 
 
 class Finished(Record):

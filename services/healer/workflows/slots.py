@@ -48,7 +48,7 @@ def slot_of(executor: str) -> int | None:
 class Slots:
     """Holds one slot on a connection of its own for the life of the process."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     monotonic: Callable[[], float] = time.monotonic
     slot: int = -1
     _connection: asyncpg.Connection | None = None

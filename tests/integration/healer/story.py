@@ -159,8 +159,9 @@ def incident(case_id: UUID, component: str, revision: int = 1, *, resolved: bool
     )
 
 
-def health(component: str, error_count: int) -> Health:
-    return Health(at=now(), component=component, status=HealthStatus.HEALTHY, since=now(), error_count=error_count)
+def health(component: str, error_count: int, at: datetime | None = None) -> Health:
+    at = at or now()
+    return Health(at=at, component=component, status=HealthStatus.HEALTHY, since=at, error_count=error_count)
 
 
 @dataclass
@@ -203,6 +204,16 @@ class Listener:
             return wanted in {phase for phase, _step in await self.phases(decision_id)}
 
         await until(told)
+
+    async def recorded(self, decision_id: UUID, step: str) -> None:
+        """Waits until a durable step of the run is over."""
+        await self.phase(decision_id, "planned")  # by then the workflows' tables are there
+        connection = await self.platform.connect_postgres("healer")
+        query = "select count(*) from healer_dbos.operation_outputs where workflow_uuid = $1 and function_name = $2"
+        try:
+            await until(lambda: connection.fetchval(query, str(decision_id), step))
+        finally:
+            await connection.close()
 
     async def phases(self, decision_id: UUID) -> list[tuple[str, str]]:
         return [(one.phase.value, one.step) for one in await self.all_of(RunProgress, decision_id)]

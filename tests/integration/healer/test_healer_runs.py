@@ -118,24 +118,13 @@ async def test_a_restart_that_does_not_help_needs_a_person(healer: Service, list
     assert "can't be undone" in outcome.reason
 
 
-async def test_errors_after_the_first_half_roll_back_at_once(
-    healer: Service, listener: Listener, world: World, eventually: Eventually, platform: Platform
-) -> None:
+async def test_errors_after_the_first_half_roll_back_at_once(healer: Service, listener: Listener, world: World) -> None:
     await listener.publish(health(world.name, 10))
     order = decision(world, playbook(SET, validate={"window_s": 4, "clear": "none", "error_count_after": 2}))
     await listener.publish(order)
     await listener.phase(order.decision_id, "validating")
     await listener.publish(health(world.name, 15))  # the tail: allowed
-    connection = await platform.connect_postgres("healer")
-
-    async def first_half_is_over() -> bool:
-        query = (
-            "select count(*) from healer_dbos.operation_outputs where workflow_uuid = $1 and function_name = 'settle'"
-        )
-        return bool(await connection.fetchval(query, str(order.decision_id)))
-
-    await eventually(first_half_is_over)
-    await connection.close()
+    await listener.recorded(order.decision_id, "settle")
     await listener.publish(health(world.name, 18))
     outcome = await listener.outcome(order.decision_id)
     assert outcome.result is Result.ROLLED_BACK

@@ -19,8 +19,8 @@ from services.diagnoser.domain import (
     Scene,
     diagnose,
 )
+from services.diagnoser.domain.categories import FixType
 from services.diagnoser.domain.own import most_telling
-from services.diagnoser.domain.report import FixType
 from shared.packs import Category, Severity
 
 T0 = datetime(2026, 1, 7, 12, 0, tzinfo=UTC)
@@ -64,7 +64,7 @@ def conclude(one: IncidentSeen, *others: IncidentSeen, **scene: object) -> Diagn
         ("postgres-timeout", Category.DATABASE_CONNECTION, 0.85),
         ("cpu-high", Category.OVERLOAD, 0.8),
         ("memory-high", Category.RESOURCE_EXHAUSTION, 0.8),
-        ("disk-high", Category.RESOURCE_EXHAUSTION, 0.85),
+        ("disk-high", Category.DISK, 0.85),
         ("http-slow", Category.TIMEOUT, 0.5),
     ],
 )

@@ -26,6 +26,10 @@ class TestAccess:
             for needed in rank:
                 assert allows(held, needed) == (rank.index(held) >= rank.index(needed))
 
+    def test_a_sender_may_report_and_nothing_else_and_a_viewer_not_even_that(self) -> None:
+        assert [role for role in Role if allows(role, Role.SENDER)] == [Role.SENDER, Role.OPERATOR, Role.ADMIN]
+        assert [needed for needed in Role if allows(Role.SENDER, needed)] == [Role.SENDER]
+
     def test_tokens_are_long_recognisable_and_kept_as_a_hash(self) -> None:
         token = new_token(bytes(range(32)))
         assert token.startswith("hs_")

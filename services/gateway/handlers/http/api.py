@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.handlers.http import act, admin, live, observe, packs, schemas, silences, situations
 from services.gateway.handlers.http.deps import Deps
+from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
 from services.gateway.handlers.http.ingest.common import MAX_REPORT_BYTES, REPORT_PATHS
 from services.gateway.handlers.http.problems import (
     MAX_BODY_BYTES,
@@ -78,6 +79,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         live.router,
         admin.router,
     ):
+        app.include_router(router)
+    for router in (remote_write.router, alertmanager.router, cloudevents.router):
         app.include_router(router)
     return app
 

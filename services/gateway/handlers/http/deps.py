@@ -15,6 +15,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import JsonValue
 
 from services.gateway.domain.access import Refusal, Role, allows, token_hash
+from services.gateway.domain.ingest.naming import ComponentRule
+from services.gateway.domain.ingest.seen import SeenSeries
 from services.gateway.domain.pages import Cursor, CursorError
 from services.gateway.domain.throttle import Throttle
 from services.gateway.handlers.feed import Feed
@@ -46,6 +48,8 @@ class Deps:
     entropy: Callable[[int], bytes]
     refusals: Throttle = field(default_factory=lambda: Throttle(REFUSALS_PER_WINDOW, REFUSAL_WINDOW_S))
     reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
+    components: ComponentRule = field(default_factory=ComponentRule)
+    seen: SeenSeries = field(default_factory=SeenSeries)
 
 
 def deps_of(request: Request) -> Deps:

@@ -37,10 +37,11 @@ HEADROOM_BYTES = 4_096
 
 @asynccontextmanager
 async def room(deps: Deps) -> AsyncIterator[None]:
-    """One of the places for reports in work. Enter it before reading the body: who waits costs nothing.
+    """One of the places for reports in work. Enter it before reading the body: who waits costs nothing. What can't
+    be used is refused in the protocol's way.
 
     Raises:
-        ApiError: 503, none came free in time.
+        ApiError: 503, none came free in time; or the refusal of a report that raised ReportError.
     """
     try:
         async with asyncio.timeout(ROOM_WAIT_S):
@@ -50,11 +51,17 @@ async def room(deps: Deps) -> AsyncIterator[None]:
         raise _later("busy", "too many reports are being worked on", remedy) from None
     try:
         yield
+    except ReportError as error:
+        raise refusal(error) from None
     finally:
         deps.reports.release()
 
 
-async def read_body(request: Request, encodings: Sequence[str] = ("identity", "gzip", "deflate")) -> bytes:
+async def read_body(
+    request: Request,
+    encodings: Sequence[str] = ("identity", "gzip", "deflate"),
+    most_bytes: int = MAX_INFLATED_BYTES,
+) -> bytes:
     """The body, decompressed. `encodings` are those its protocol allows; a missing header means the first.
 
     Raises:
@@ -73,8 +80,8 @@ async def read_body(request: Request, encodings: Sequence[str] = ("identity", "g
         )
     body = await _read(request)
     if len(body) < HEADROOM_BYTES:  # not worth a thread
-        return ENCODINGS[named](body, MAX_INFLATED_BYTES)
-    return await asyncio.to_thread(ENCODINGS[named], body, MAX_INFLATED_BYTES)
+        return ENCODINGS[named](body, most_bytes)
+    return await asyncio.to_thread(ENCODINGS[named], body, most_bytes)
 
 
 async def _read(request: Request) -> bytes:

@@ -129,7 +129,7 @@ def test_labels_choose_series_and_hysteresis_keeps_the_alarm() -> None:
     )
     for second, value in [(0, 95), (1, 85), (2, 85), (3, 92), (4, 85)]:
         disks.metrics(
-            second, Reading("disk_percent", value, {"path": "/data"}), Reading("disk_percent", 99, {"path": "/tmp/x"})
+            second, Reading("disk_percent", value, {"path": "/data"}), Reading("disk_percent", 99, {"path": "/boot"})
         )
     assert disks.transitions[0] == "opened"
     assert "resolved" not in disks.transitions

@@ -101,7 +101,7 @@ class PartitionedConsumer[Effect]:
         self._url = url
         self.kinds = tuple(kinds)
         self._make = make
-        self._commit = commit
+        self.commit = commit
         self._on_owned = on_owned
         self._buries_unreadable = buries_unreadable
         self._replica = f"{bus.service}-{uuid4().hex[:8]}"
@@ -300,7 +300,7 @@ class PartitionedConsumer[Effect]:
                 if (await unit.session.execute(mine)).first() is None:
                     raise FencedError(f"partition {claim.partition} was taken over")
                 if effects:
-                    await self._commit(unit, effects)
+                    await self.commit(unit, effects)
 
     def count(self, messages: int) -> None:
         telemetry.TELEMETRY_MESSAGES.labels(self._bus.service).inc(messages)

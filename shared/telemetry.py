@@ -107,6 +107,27 @@ RUN_START_SECONDS = Histogram(
     buckets=_FAST,
 )
 
+# ---- the diagnoser: how far its confidence can be trusted
+DIAGNOSES_JUDGED = Counter(
+    "homeostat_diagnoses_judged_total",
+    "Diagnosed causes that a repair confirmed (right=true) or refuted. Many refuted of one category: mend its rules.",
+    ["category", "right"],
+)
+DIAGNOSIS_BRIER = Gauge(
+    "homeostat_diagnosis_brier",
+    "Mean squared difference of told confidence and outcome: 0 is perfect. Above 0.25: worse than a coin, see "
+    "`homeostat diagnosis calibration`.",
+)
+DIAGNOSIS_CALIBRATION_ERROR = Gauge(
+    "homeostat_diagnosis_calibration_error",
+    "Expected calibration error of told confidences. Above 0.1 with many cases: raise the policy's confidence.",
+)
+DIAGNOSIS_RELIABILITY = Gauge(
+    "homeostat_diagnosis_reliability",
+    "Share of right causes among those told with a confidence in the bin. Far below the bin: overconfident.",
+    ["bin"],
+)
+
 # ---- the loop as a whole: the gateway counts each event once, when it writes it to the timeline
 INCIDENTS = Counter(
     "homeostat_incidents_total",

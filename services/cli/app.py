@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, describe, doctor, measure, observe, operate, packs, silences
+from services.cli import act, audit, describe, diagnosis, doctor, logs, measure, observe, operate, packs, silences
 
 app = typer.Typer(
     name="homeostat",
@@ -18,7 +18,9 @@ app.command()(observe.status)
 app.command()(observe.incidents)
 app.command()(observe.trace)
 app.command()(observe.decisions)
+app.command()(diagnosis.report)
 app.command()(observe.events)
+app.command()(logs.logs)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)
@@ -28,7 +30,9 @@ app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")
 app.add_typer(act.dlq, name="dlq")
+app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")
+app.add_typer(audit.audit, name="audit")
 app.command()(operate.serve)
 app.command()(operate.migrate)
 app.command()(measure.bench)

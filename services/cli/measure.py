@@ -14,6 +14,7 @@ import typer
 
 from services.cli.bench.data import DataMissingError
 from services.cli.bench.results import Report, keep, table
+from services.cli.local import run_stoppable
 from services.cli.output import console, fail
 
 AREAS = ("bus", "healing", "log-templates", "metric-anomalies", "root-cause")
@@ -48,7 +49,9 @@ def bench(
     for name in [area] if area else AREAS:
         try:
             with console.status(f"measuring {name} …"):
-                report = asyncio.run(_as_coroutine(name, data))
+                report = run_stoppable(_as_coroutine(name, data))
+        except asyncio.CancelledError:
+            raise typer.Exit(130) from None
         except DataMissingError as missing:
             if area:
                 raise fail(str(missing), code=2) from None

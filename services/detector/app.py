@@ -11,6 +11,7 @@ from services.detector.handlers import Handlers, StormWatch, WireFold
 from services.detector.handlers.files import RememberedFiles
 from services.detector.handlers.fold import KINDS
 from services.detector.settings import Settings
+from shared.contracts.detector import LogPatternsRequest
 from shared.contracts.gateway import Silence
 from shared.contracts.healer import RunProgress, SweepRequest
 from shared.runtime import Service, serve
@@ -48,6 +49,7 @@ def build(settings: Settings) -> Service:
     service.bus.watch(Silence, handlers.silence_seen)
     service.bus.on(RunProgress, handlers.repair_progress)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
+    service.bus.answer("log-patterns", LogPatternsRequest, handlers.log_patterns)
     service.every(TICK_S, "tick", handlers.tick)
     service.every(HEARTBEAT_S, "heartbeat", handlers.heartbeat, exclusive=False)
     service.every(STORM_LOOK_S, "storms", StormWatch(service.packs).look)

@@ -8,15 +8,18 @@ from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     DateTime,
+    Float,
     Index,
     Integer,
     MetaData,
     String,
     Text,
     Uuid,
+    case,
     delete,
     func,
     select,
@@ -113,6 +116,27 @@ class WatchedFileRow(Base):
     seen_at: Mapped[datetime]
 
 
+class LogPatternRow(Base):
+    """One recurring pattern of a component's log lines."""
+
+    __tablename__ = "log_patterns"
+    __table_args__ = (Index("ix_log_patterns_last_seen_at", "last_seen_at"),)
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    template: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    words: Mapped[str] = mapped_column(Text)
+    lines: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    per_minute: Mapped[float] = mapped_column(Float)
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    category: Mapped[str] = mapped_column(String(40))
+    severity: Mapped[str | None] = mapped_column(String(20))
+    example: Mapped[str] = mapped_column(Text)
+    before: Mapped[Json] = mapped_column(JSONB, nullable=False)
+    after: Mapped[Json] = mapped_column(JSONB, nullable=False)
+
+
 async def save_incidents(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
     """Each incident's newest revision; an older one never replaces a newer one."""
     if not rows:
@@ -191,3 +215,46 @@ async def remember_file(session: AsyncSession, probe: str, sha256: str, now: dat
 async def count_open(session: AsyncSession) -> int:
     found = await session.scalar(select(func.count()).select_from(IncidentRow).where(IncidentRow.status == "open"))
     return found or 0
+
+
+async def save_log_patterns(session: AsyncSession, rows: Sequence[dict[str, object]]) -> None:
+    if not rows:
+        return
+    newest = {(row["component"], row["template"]): row for row in rows}
+    statement = upsert(LogPatternRow)
+    key = ("component", "template")
+    replaced = {
+        column.name: statement.excluded[column.name]
+        for column in LogPatternRow.__table__.columns
+        if column.name not in key
+    }
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[LogPatternRow.component, LogPatternRow.template], set_=replaced
+        ),
+        list(newest.values()),
+    )
+
+
+async def drop_log_patterns(session: AsyncSession, component: str, templates: Sequence[int]) -> None:
+    """Those that were merged into others or forgotten."""
+    await session.execute(
+        delete(LogPatternRow).where(LogPatternRow.component == component, LogPatternRow.template.in_(templates))
+    )
+
+
+async def log_patterns(
+    session: AsyncSession, component: str | None, limit: int, *, errors_only: bool
+) -> list[LogPatternRow]:
+    """Worst first: critical, then by error lines, then by lines."""
+    rank = case((LogPatternRow.severity == "critical", 0), (LogPatternRow.severity == "warning", 1), else_=2)
+    asked = select(LogPatternRow).order_by(rank, LogPatternRow.errors.desc(), LogPatternRow.lines.desc()).limit(limit)
+    if component is not None:
+        asked = asked.where(LogPatternRow.component == component)
+    if errors_only:
+        asked = asked.where(LogPatternRow.errors > 0)
+    return list(await session.scalars(asked))
+
+
+async def prune_log_patterns(session: AsyncSession, now: datetime, older_than: timedelta) -> None:
+    await session.execute(delete(LogPatternRow).where(LogPatternRow.last_seen_at < now - older_than))

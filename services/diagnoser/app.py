@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.diagnoser.handlers import Handlers, Patience
+from services.diagnoser.handlers import Experience, Handlers, Patience
 from services.diagnoser.settings import Settings
 from services.diagnoser.store import Base
 from shared.contracts.detector import Anomaly, Incident
-from shared.contracts.healer import SweepRequest
-from shared.contracts.ingest import Change
+from shared.contracts.diagnoser import CalibrationRequest
+from shared.contracts.healer import Outcome, SweepRequest
+from shared.contracts.ingest import Change, ExternalOutcome
 from shared.runtime import Service, serve
 
 TICK_S = 0.25
@@ -26,10 +27,14 @@ def build(settings: Settings) -> Service:
         anomaly_recent=timedelta(seconds=settings.anomaly_recent_s),
         keep=timedelta(days=settings.diagnoser_keep_days),
     )
-    handlers = Handlers(packs=service.packs, patience=patience, ids=service.ids)
+    experience = Experience(keep=timedelta(days=settings.experience_keep_days))
+    handlers = Handlers(packs=service.packs, patience=patience, ids=service.ids, experience=experience)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Anomaly, handlers.anomaly)
     service.bus.on(Change, handlers.change)
+    service.bus.on(Outcome, experience.came_out)
+    service.bus.on(ExternalOutcome, experience.was_seen)
+    service.bus.answer("calibration", CalibrationRequest, experience.calibration)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(TICK_S, "diagnose-due", handlers.tick)
     service.every(PRUNE_S, "prune", handlers.prune)

@@ -22,3 +22,5 @@ class Settings(ServiceSettings):
     """Older anomalies are no evidence."""
     diagnoser_keep_days: float = Field(default=7.0, gt=0, le=365)
     """Changes, anomalies, resolved incidents and their diagnoses are kept this long."""
+    experience_keep_days: float = Field(default=365.0, gt=0, le=3_650)
+    """What diagnoses turned out to be worth is remembered this long: confidence is calibrated by it."""

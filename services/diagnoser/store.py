@@ -9,20 +9,24 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Numeric, Select, String, Text, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Float, Numeric, Select, String, Text, delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.diagnoser.domain import AnomalySeen, ChangeSeen
+from services.diagnoser.domain.history import Judged
 from services.diagnoser.domain.revise import Told
 from shared.contracts.detector import Incident
 from shared.db import service_base
+from shared.packs import Category
 
 Base = service_base()
 
 OPEN_LIMIT = 500
 """Open incidents looked at together; beyond this many the oldest are the likely causes."""
+JUDGED_LIMIT = 5_000
+"""Newest judgements that are learned from."""
 
 
 class IncidentRow(Base):  # type: ignore[misc, valid-type]
@@ -93,6 +97,47 @@ class AnomalyRow(Base):  # type: ignore[misc, valid-type]
     expected_high: Mapped[float] = mapped_column(Float)
     score: Mapped[float] = mapped_column(Float)
     since: Mapped[datetime]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class JudgementRow(Base):  # type: ignore[misc, valid-type]
+    """One repair that told whether the cause which it was for was right."""
+
+    __tablename__ = "judgements"
+
+    decision_id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(index=True)
+    component: Mapped[str] = mapped_column(String(64))
+    """Where the incident was seen."""
+    pattern: Mapped[str] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(String(32))
+    signature: Mapped[str] = mapped_column(Text)
+    raw: Mapped[float] = mapped_column(Float)
+    told: Mapped[float] = mapped_column(Float)
+    correct: Mapped[bool]
+    fix_s: Mapped[float | None] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+    def judged(self) -> Judged:
+        return Judged(
+            self.component,
+            self.pattern,
+            Category(self.category),
+            self.signature,
+            self.raw,
+            self.told,
+            self.correct,
+            self.fix_s,
+        )
+
+
+class LabelRow(Base):  # type: ignore[misc, valid-type]
+    """What somebody who saw it last said of a case, kept because it may come before the outcome."""
+
+    __tablename__ = "external_labels"
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True)
+    success: Mapped[bool]
     at: Mapped[datetime] = mapped_column(index=True)
 
 
@@ -230,6 +275,17 @@ async def last_told(session: AsyncSession, incident_id: UUID) -> DiagnosisRow | 
     return rows.scalar_one_or_none()
 
 
+async def told_before(session: AsyncSession, incident_id: UUID, at: datetime) -> DiagnosisRow | None:
+    """The diagnosis that was in force when a repair began; the first one if clocks disagree."""
+    rows = await session.execute(
+        select(DiagnosisRow)
+        .where(DiagnosisRow.incident_id == incident_id)
+        .order_by((DiagnosisRow.created_at <= at).desc(), func.abs(func.extract("epoch", DiagnosisRow.created_at - at)))
+        .limit(1)
+    )
+    return rows.scalar_one_or_none()
+
+
 def add_diagnosis(session: AsyncSession, row: DiagnosisRow) -> None:
     session.add(row)
 
@@ -291,6 +347,62 @@ async def anomalies_of(session: AsyncSession, components: Collection[str], since
         AnomalySeen(r.component, r.metric, r.observed, r.expected_low, r.expected_high, r.score, r.since)
         for r in rows.scalars()
     ]
+
+
+# ---- what diagnoses turned out to be worth
+
+
+async def hold_case(session: AsyncSession, case_id: UUID) -> None:
+    """Until the unit of work ends nobody else judges this case or keeps a word on it."""
+    await session.execute(select(func.pg_advisory_xact_lock(case_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
+
+
+async def add_judgement(session: AsyncSession, columns: dict[str, object]) -> bool:
+    """False when this repair had been judged before."""
+    statement = insert(JudgementRow).values(**columns).on_conflict_do_nothing().returning(JudgementRow.decision_id)
+    return (await session.execute(statement)).first() is not None
+
+
+async def keep_label(session: AsyncSession, case_id: UUID, success: bool, at: datetime) -> None:
+    first = insert(LabelRow).values(case_id=case_id, success=success, at=at)
+    await session.execute(
+        first.on_conflict_do_update(
+            index_elements=["case_id"], set_={"success": success, "at": at}, where=LabelRow.at <= at
+        )
+    )
+
+
+async def label_since(session: AsyncSession, case_id: UUID, since: datetime) -> bool | None:
+    """What was last said of a case after its repair."""
+    return await session.scalar(select(LabelRow.success).where(LabelRow.case_id == case_id, LabelRow.at >= since))
+
+
+async def refute(session: AsyncSession, case_id: UUID, before: datetime) -> bool:
+    """The last repair of the case did not help after all; False when there is none that is said to have."""
+    last = select(JudgementRow.decision_id).where(JudgementRow.case_id == case_id, JudgementRow.at <= before)
+    decision_id = await session.scalar(last.order_by(JudgementRow.at.desc()).limit(1))
+    if decision_id is None:
+        return False
+    statement = (
+        update(JudgementRow)
+        .where(JudgementRow.decision_id == decision_id, JudgementRow.correct)
+        .values(correct=False, fix_s=None)
+        .returning(JudgementRow.decision_id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def judgements(session: AsyncSession, since: datetime, most: int = JUDGED_LIMIT) -> list[JudgementRow]:
+    """The newest judgements since a time."""
+    rows = await session.scalars(
+        select(JudgementRow).where(JudgementRow.at >= since).order_by(JudgementRow.at.desc()).limit(most)
+    )
+    return list(rows)
+
+
+async def prune_experience(session: AsyncSession, before: datetime) -> None:
+    await session.execute(delete(JudgementRow).where(JudgementRow.at < before))
+    await session.execute(delete(LabelRow).where(LabelRow.at < before))
 
 
 async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:

@@ -143,3 +143,42 @@ class Swept(Event):
     service: Token
     looked_at: Annotated[int, Field(ge=0)]
     summary: str
+
+
+class LogPatternsRequest(Wire):
+    """Asks for recurring patterns of log lines, the worst first (`cmd.detector.log-patterns`)."""
+
+    component: Token | None = None
+    errors_only: bool = False
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class LogPattern(Wire):
+    """One statement that prints log lines, as it was learned from them."""
+
+    component: Token
+    template: str
+    """Its words, `<*>` where values stand."""
+    lines: Annotated[int, Field(ge=0)]
+    errors: Annotated[int, Field(ge=0)]
+    """How many of the lines were errors."""
+    per_minute: float
+    """What is usual."""
+    first_seen_at: AwareDatetime
+    last_seen_at: AwareDatetime
+    category: str
+    """What it is about: `rate-limit`, `database`, `timeout`, …, or a category that a pack's log pattern names."""
+    severity: Severity | None
+    """Null when it is no error."""
+    advice: str = ""
+    """What usually helps; empty when it is no error."""
+    example: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """Lines around an error."""
+
+
+class LogPatterns(Wire):
+    """Reply to `LogPatternsRequest`."""
+
+    patterns: tuple[LogPattern, ...]

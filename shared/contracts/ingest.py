@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.base import ComponentEvent, Scalar, Severity, Wire
+from shared.contracts.base import ComponentEvent, Scalar, Severity, Token, Wire
 
 
 class Sample(Wire):
@@ -122,3 +122,17 @@ class ExternalOutcome(ComponentEvent):
     case_id: UUID
     success: bool
     comment: Annotated[str, Field(max_length=1024)] = ""
+
+
+class ObservedCalls(ComponentEvent):
+    """Calls that a component was seen to make to another since it was last told, as traces show them. Told again and
+    again, they become a part of the graph along which causes are searched."""
+
+    SUBJECT: ClassVar[str] = "ingest.calls.v1"
+
+    callee: Token
+    count: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
+    errors: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    """Those of `count` that failed."""
+    duration_sum_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Of all of them together."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from services.cli.bench.healing import without_limits
 from services.cli.demo.recorder import ignore_error
 from services.cli.demo.run import checkout, stage
-from services.cli.local import LocalPlatform
+from services.cli.local import LocalPlatform, run_stoppable
 from tests.chaos.rounds import Plan, play
 
 
@@ -65,4 +65,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments = parser.parse_args()
-    raise SystemExit(0 if asyncio.run(main(arguments.rounds, arguments.seed)) else 1)
+    try:
+        raise SystemExit(0 if run_stoppable(main(arguments.rounds, arguments.seed)) else 1)
+    except asyncio.CancelledError:
+        raise SystemExit(130) from None

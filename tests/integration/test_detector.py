@@ -20,6 +20,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from services.detector.app import build
+from services.detector.domain.signals import HealthChanged
+from services.detector.domain.signals import HealthStatus as Status
 from services.detector.settings import Settings
 from services.detector.store import Base
 from shared.contracts.base import CaseKind
@@ -121,6 +123,16 @@ async def test_the_migrated_schema_is_that_of_the_models(platform: Platform) -> 
             return schema_differences(Base.metadata, connection)
 
     assert await asyncio.to_thread(differences) == []
+
+
+async def test_every_change_of_health_in_a_backlog_is_told(platform: Platform) -> None:
+    """Whoever judges a repair must know which errors happened before it, also when it hears of them late."""
+    service = build(platform.settings(Settings))
+    changes = [HealthChanged("web", Status.HEALTHY, 0.0, count, (), at=float(count)) for count in (1, 2, 3)]
+    async with service.units.begin() as unit:
+        await service.consumers[0].commit(unit, changes)
+        assert [message.subject for message in unit.sent] == ["state.detector.health.v1.web"] * 3
+    await service.engine.dispose()
 
 
 async def test_what_others_publish_by_hand_becomes_incidents_rows_and_health(

@@ -206,3 +206,17 @@ async def test_prometheus_rules_become_a_pack(homeostat: Run, tmp_path: Path) ->
     assert "not translated: Odd" in said
     assert "1 of 2 rules translated: 1 threshold" in said
     assert "is good" in (await homeostat("pack", "validate", str(written))).output
+
+
+async def test_the_audit_is_listed_and_a_row_changed_behind_our_back_is_found(
+    homeostat: Run, gateway: Gateway, pack_file: Path
+) -> None:
+    await homeostat("token", "create", "ann", "--role", "viewer")
+    assert "tokens" in (await homeostat("audit", "list")).output
+    assert "are whole" in (await homeostat("audit", "verify")).output
+    connection = await gateway.platform.connect_postgres("postgres")
+    await connection.execute("set session_replication_role = replica")  # as one who owns the server could
+    await connection.execute("update gateway.audit set actor = 'nobody' where seq = 1")
+    await connection.close()
+    broken = await homeostat("audit", "verify", code=1)
+    assert "audit from row 1 on" in broken.stderr

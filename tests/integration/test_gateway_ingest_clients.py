@@ -18,10 +18,12 @@ from prometheus_client import REGISTRY
 
 from services.detector.app import build as build_detector
 from services.detector.settings import Settings as DetectorSettings
+from services.gateway.handlers.http.deps import REPORTS_AT_ONCE
 from services.gateway.settings import Settings
 from shared.contracts.detector import Incident
 from tests.conftest import Platform
-from tests.integration.test_gateway_ingest_prometheus import Wire, serving, stored
+from tests.integration.test_gateway_ingest_prometheus import V1, Wire, now_ms, serving, stored
+from tests.unit.gateway.wire import request_v1, series_v1, snappy
 
 pytestmark = pytest.mark.slow
 Eventually = Callable[..., Awaitable[None]]
@@ -261,3 +263,30 @@ async def test_amtool_adds_an_alert_as_if_to_an_alertmanager(
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
     assert [subject for subject, _ in await stored(platform)] == ["incidents/cart"]
+
+
+async def test_when_all_places_are_taken_further_reports_are_put_off(platform: Platform) -> None:
+    """Eight bodies that don't end hold every place; they are stored once they do."""
+    series = snappy(request_v1(series_v1({"__name__": "up", "job": "shop"}, [(1.0, now_ms())])))
+    end, taken = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def unending() -> AsyncIterator[bytes]:
+        yield series[:5]
+        taken.release()
+        await end.wait()
+        yield series[5:]
+
+    async with serving(platform) as gateway:
+        post = gateway.client.post
+        slow = [
+            asyncio.create_task(post("/api/v1/write", content=unending(), headers=V1)) for _ in range(REPORTS_AT_ONCE)
+        ]
+        for _ in slow:
+            await taken.acquire()
+        answer = await post("/api/v1/write", content=series, headers=V1, timeout=20)
+        while answer.status_code == 204:  # it was faster than the last of the slow ones
+            answer = await post("/api/v1/write", content=series, headers=V1, timeout=20)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        end.set()
+        assert {(await each).status_code for each in slow} == {204}
+    assert [subject for subject, _ in await stored(platform)] == ["metrics/shop"]

@@ -305,9 +305,13 @@ async def test_an_alert_that_cannot_be_used_takes_no_other_with_it(gateway: Gate
     assert [name for name, _ in await stored(platform)] == ["incidents/orders"]
 
 
+@pytest.mark.slow
 async def test_ten_thousand_alerts_at_once_are_all_stored(gateway: Gateway, platform: Platform) -> None:
+    """Also when a busy machine needs several tries: none is lost, none is stored twice."""
     alerts = [{"labels": {**LABELS, "pod": str(number)}, "startsAt": at(-1)} for number in range(10_000)]
-    assert (await gateway.client.post("/api/v2/alerts", json=alerts, timeout=60)).status_code == 200
+    while (answer := await gateway.client.post("/api/v2/alerts", json=alerts, timeout=60)).status_code == 503:
+        pass
+    assert answer.status_code == 200
     client = await platform.connect_nats()
     assert (await client.jetstream().stream_info(INGEST)).state.messages == len(alerts)
     await client.close()

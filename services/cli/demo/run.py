@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +21,7 @@ from services.cli.demo.recorder import Recorder
 from services.cli.demo.scenario import Row, Scenarios
 from services.cli.demo.signals import Signals
 from services.cli.demo.timeline import line
-from services.cli.local import LocalPlatform
+from services.cli.local import LocalPlatform, run_stoppable
 from shared.contracts.base import CaseEvent
 from shared.embedded import ChildStatus
 from shared.packs import Pack
@@ -232,12 +231,4 @@ def _free_block(count: int) -> int:
 
 def main(options: Options, console: Console) -> bool:
     """Runs the demo; Ctrl-C ends it cleanly."""
-
-    async def guarded() -> bool:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await run(options, console)
-
-    return asyncio.run(guarded())
+    return run_stoppable(run(options, console))

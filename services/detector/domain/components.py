@@ -21,6 +21,7 @@ from services.detector.domain.signals import (
     Reading,
     fingerprint,
 )
+from services.detector.domain.templates import BookState, LogBook, Noted
 from services.detector.domain.watch import Watched
 from services.detector.domain.windows import SlidingSum
 
@@ -70,6 +71,7 @@ class ComponentState:
     logs: dict[str, tuple[list[float], int, float, str]] = field(default_factory=dict)
     recent: list[Fact] = field(default_factory=list)
     asks: AsksState = field(default_factory=AsksState)
+    book: BookState = field(default_factory=BookState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class ComponentTrack:
             for kind, (window, total, last_at, example) in state.logs.items()
         }
         self._news = SlidingSum.restored(state.news) if state.news else SlidingSum(60.0)
+        self.book = LogBook(state.book)
         self._layouts: dict[tuple[int, str], list[Tracked | None]] = {}
         self.asks = Asks(state.name, state.asks)
         self.watch(watched)
@@ -110,6 +113,7 @@ class ComponentTrack:
         kept.series = [tracked.series for tracked in self._series.values()]
         kept.news = self._news.state()
         kept.asks = self.asks.state()
+        kept.book = self.book.state()
         kept.windows = {key: window.state() for key, window in self._windows.items()}
         kept.logs = {
             kind: (each.window.state(), each.total, each.last_at, each.example) for kind, each in self.logs.items()
@@ -272,16 +276,18 @@ class ComponentTrack:
     # ---- logs
 
     def log(self, lines: Sequence[Line], at: float, now: float) -> tuple[list[Finding], list[Fact]]:
-        """Count error lines by kind: (bursts, fewer than a burst)."""
+        """Count error lines by kind, learn all: (bursts, other evidence)."""
         seen: dict[str, log_patterns.Kind] = {}
         bursts: set[str] = set()
+        noted: list[Noted] = []
         for line in lines:
             kind = log_patterns.classify(self.watched.kinds, line.message)
-            if kind is None:
-                self.kept.errors += log_patterns.is_error(line.level)
-                continue
-            self.kept.errors += 1
             when = at if line.at is None else min(line.at.timestamp(), now)
+            error = kind is not None or log_patterns.is_error(line.level)
+            self.kept.errors += error
+            noted.append(Noted(line.message, line.level, error, when, kind.category if kind else None))
+            if kind is None:
+                continue
             frequency = self.logs.get(kind.id)
             if frequency is None:
                 frequency = self.logs[kind.id] = Frequency(SlidingSum(kind.window_s))
@@ -294,7 +300,7 @@ class ComponentTrack:
         facts = [
             log_patterns.fact(self.name, kind, self.logs[id_], now) for id_, kind in seen.items() if id_ not in bursts
         ]
-        return found, facts
+        return found, [*facts, *self.book.read(self.name, noted, now)]
 
     # ---- what is remembered for incidents to come
 

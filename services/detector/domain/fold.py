@@ -84,7 +84,7 @@ class _Latency:
 
 class PartitionState:
     """The fold over one partition. Every method takes one message and gives its effects in a fixed order:
-    incidents first, then anomalies, then health."""
+    incidents first, then anomalies and log patterns, then health."""
 
     def __init__(self, watch: Watch, policy: IncidentPolicy | None = None, repair_grace_s: float = 15.0) -> None:
         self._watch = watch
@@ -132,7 +132,8 @@ class PartitionState:
             noted = [*facts, *(finding.fact for finding in bursts)]
             told += self._incidents.note(component, noted, now, errors=track.kept.errors)
         self._seen.add(component)
-        return [*told, *self._healths(now)]
+        seen = track.book.news(component, now)
+        return [*told, *([seen] if seen else []), *self._healths(now)]
 
     def check(self, check: CheckSeen, now: float) -> list[Effect]:
         if check.probe == TICK_PROBE:

@@ -224,4 +224,32 @@ class HealthChanged:
     """Share of each objective's error budget that is left."""
 
 
-Effect = IncidentRevised | AnomalyFound | HealthChanged
+@dataclass(frozen=True, slots=True)
+class SeenPattern:
+    """One template of a component's log lines: `words` with `<*>` for values; `per_minute` is what is usual."""
+
+    id: int
+    words: str
+    count: int
+    errors: int
+    per_minute: float
+    first_at: float
+    last_at: float
+    category: str
+    severity: Severity | None
+    example: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatternsSeen:
+    """Patterns that changed since they were last told, and ids that are no longer any pattern's."""
+
+    component: str
+    patterns: tuple[SeenPattern, ...]
+    gone: tuple[int, ...]
+    at: float
+
+
+Effect = IncidentRevised | AnomalyFound | HealthChanged | PatternsSeen

@@ -13,7 +13,7 @@ import structlog
 from services.detector import store
 from services.detector.domain.fold import TICK_PROBE, PartitionState
 from services.detector.domain.incidents import IncidentPolicy
-from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised
+from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised, PatternsSeen
 from services.detector.domain.silences import Silence
 from services.detector.domain.watch import Watch, compile_packs
 from services.detector.handlers import wire
@@ -21,7 +21,7 @@ from services.detector.handlers.fold import WireFold
 from shared import telemetry
 from shared.bus import partition_of
 from shared.contracts.base import Event
-from shared.contracts.detector import Swept
+from shared.contracts.detector import LogPatterns, LogPatternsRequest, Swept
 from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.healer import Phase, RunProgress, SweepRequest
 from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
@@ -80,6 +80,8 @@ class Handlers:
                 telemetry.ERROR_BUDGET.labels(each.component, objective).set(left)
         for effect in effects:
             match effect:
+                case PatternsSeen():
+                    await self._keep_patterns(unit, effect)
                 case IncidentRevised():
                     log.info(
                         "incident",
@@ -92,8 +94,14 @@ class Handlers:
                     unit.emit(wire.incident(effect))
                 case AnomalyFound():
                     unit.emit(wire.anomaly(effect))
-        for component in {each.component: each for each in healths}.values():
-            unit.emit(wire.health(component))
+        # All of them, also when a backlog is folded at once: whoever judges a repair must know when errors happened.
+        for each in healths:
+            unit.emit(wire.health(each))
+
+    async def _keep_patterns(self, unit: Unit, seen: PatternsSeen) -> None:
+        await store.save_log_patterns(unit.session, wire.log_pattern_rows(seen))
+        if seen.gone:
+            await store.drop_log_patterns(unit.session, seen.component, seen.gone)
 
     def partitions_changed(self, owned: frozenset[int]) -> None:
         self.owned = owned
@@ -157,6 +165,11 @@ class Handlers:
         summary = f"{looked_at} probes run, {open_} incidents open"
         return Swept(id=self.ids(), at=unit.now, service="detector", looked_at=looked_at, summary=summary)
 
+    async def log_patterns(self, request: LogPatternsRequest, unit: Unit) -> LogPatterns:
+        """What components keep saying, the worst first."""
+        rows = await store.log_patterns(unit.session, request.component, request.limit, errors_only=request.errors_only)
+        return LogPatterns(patterns=tuple(wire.log_pattern(row) for row in rows))
+
     # ---- periodic
 
     async def tick(self, unit: Unit) -> None:
@@ -184,3 +197,4 @@ class Handlers:
 
     async def prune(self, unit: Unit) -> None:
         await store.prune_incidents(unit.session, unit.now, self.retention)
+        await store.prune_log_patterns(unit.session, unit.now, self.retention)

@@ -13,9 +13,12 @@ from services.detector.domain.signals import (
     Fact,
     HealthChanged,
     IncidentRevised,
+    PatternsSeen,
     Result,
     Severity,
 )
+from services.detector.domain.templates.categories import ADVICE, UNKNOWN
+from services.detector.store import Json, LogPatternRow
 from shared.contracts import base, detector
 from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.ingest import Check, ExternalIncident
@@ -175,3 +178,51 @@ def health_row(changed: HealthChanged) -> dict[str, object]:
         "open_incidents": list(changed.open_incidents),
         "told_at": instant(changed.at),
     }
+
+
+def log_pattern_rows(seen: PatternsSeen) -> list[dict[str, object]]:
+    return [
+        {
+            "component": seen.component,
+            "template": each.id,
+            "words": _storable(each.words),
+            "lines": each.count,
+            "errors": each.errors,
+            "per_minute": each.per_minute,
+            "first_seen_at": instant(each.first_at),
+            "last_seen_at": instant(each.last_at),
+            "category": each.category,
+            "severity": None if each.severity is None else each.severity.value,
+            "example": _storable(each.example),
+            "before": [_storable(line) for line in each.before],
+            "after": [_storable(line) for line in each.after],
+        }
+        for each in seen.patterns
+    ]
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL holds neither NUL nor half of a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def log_pattern(row: LogPatternRow) -> detector.LogPattern:
+    return detector.LogPattern(
+        component=row.component,
+        template=row.words,
+        lines=row.lines,
+        errors=row.errors,
+        per_minute=row.per_minute,
+        first_seen_at=row.first_seen_at,
+        last_seen_at=row.last_seen_at,
+        category=row.category,
+        severity=None if row.severity is None else base.Severity(row.severity),
+        advice=ADVICE.get(row.category, ADVICE[UNKNOWN]) if row.errors else "",
+        example=row.example,
+        before=_texts(row.before),
+        after=_texts(row.after),
+    )
+
+
+def _texts(kept: Json) -> tuple[str, ...]:
+    return tuple(str(line) for line in kept) if isinstance(kept, list) else ()

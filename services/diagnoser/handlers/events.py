@@ -17,6 +17,7 @@ from services.diagnoser.domain.own import most_telling
 from services.diagnoser.domain.patterns import is_conclusive
 from services.diagnoser.domain.revise import Told
 from services.diagnoser.handlers import translate
+from services.diagnoser.handlers.experience import Experience
 from shared.contracts.detector import Anomaly, Incident, Swept
 from shared.contracts.healer import SweepRequest
 from shared.contracts.ingest import Change
@@ -49,6 +50,7 @@ class Handlers:
     packs: PackBook
     patience: Patience
     ids: Callable[[], UUID]
+    experience: Experience
 
     async def incident(self, event: Incident, unit: Unit) -> None:
         """Conclusive patterns are diagnosed at once, others when their neighbours have had time to raise alarm."""
@@ -83,6 +85,7 @@ class Handlers:
 
     async def prune(self, unit: Unit) -> None:
         await store.prune(unit.session, unit.now, self.patience.keep)
+        await self.experience.prune(unit)
 
     async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
         """Looks at every open incident now."""
@@ -150,22 +153,26 @@ class Handlers:
         )
 
     async def _scene(self, unit: Unit, incident: IncidentSeen) -> Scene:
-        """The incident's neighbourhood: itself and everything that it calls."""
+        """The incident's neighbourhood: itself and everything that it calls; and of what calls it, the changes."""
         graph = translate.graph(self.packs)
         components = {incident.component, *graph.callees(incident.component)}
+        callers = {name for name, depth in graph.callers(incident.component).items() if depth == 1}
         lately = unit.now - self.patience.symptom_grace
         open_ones = [translate.incident(one) for one in await store.open_incidents(unit.session, components, lately)]
         others = most_telling(one for one in open_ones if one.id != incident.id)
         first = min(one.opened_at for one in (incident, *others))
         since = min(first, unit.now) - timedelta(seconds=CHANGE_WINDOW_S)
         recent = unit.now - self.patience.anomaly_recent
+        known = await self.experience.known(unit)
         return Scene(
             now=unit.now,
             incidents=[incident, *others],
-            changes=await store.changes_of(unit.session, components, since),
+            changes=await store.changes_of(unit.session, components | callers, since),
             anomalies=await store.anomalies_of(unit.session, components, recent),
             graph=graph,
             known_problems=translate.known_problems(self.packs),
             components={name: translate.component(self.packs, name) for name in components},
             log_categories=translate.log_categories(self.packs),
+            judged=known.judged,
+            calibrator=known.calibrator,
         )

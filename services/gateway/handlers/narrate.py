@@ -117,6 +117,10 @@ def _diagnosis(event: Diagnosis) -> Moment:
         lines.append(f"less likely: {', '.join(others)}")
     if event.ruled_out:
         lines.append(f"ruled out: {'; '.join(event.ruled_out[:4])}")
+    if event.bottleneck:
+        lines.append(f"held up by {event.bottleneck}")
+    if look := event.next_observation:
+        lines.append(f"would settle it: {look.question} (yes: {look.if_yes}, no: {look.if_no})")
     return _moment(Act.CONCLUDED, event, "diagnoser", title, lines)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.domain.ingest.alerts import read_alerts
 from services.gateway.domain.ingest.compression import ENCODINGS, inflate, unsnap
 from services.gateway.domain.ingest.errors import MalformedError, ReportError, TooLargeError
 from tests.unit.gateway.wire import snappy, varint
@@ -49,3 +50,8 @@ def test_a_snappy_block_that_claims_to_be_huge_is_refused_by_its_header() -> Non
 def test_torn_gzip_is_malformed(cut: bytes) -> None:
     with pytest.raises(MalformedError):
         inflate(cut, MOST)
+
+
+def test_json_of_very_many_values_is_refused_before_it_is_unfolded() -> None:
+    with pytest.raises(TooLargeError, match="values"):
+        read_alerts(b"[" + b"[]," * 500_000 + b"[]]")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from services.detector.domain.templates.masking import WILD, tokens
 
-MAX_TEMPLATES = 1_000
+MAX_TEMPLATES = 500
 """Per component; the one unused for longest gives way."""
 MAX_GROUP = 100
 """Templates of one length and first word, of which a new one is compared with each."""
@@ -60,6 +60,11 @@ class Miner:
     @property
     def templates(self) -> list[Template]:
         return list(self._by_id.values())
+
+    def words(self, id_: int) -> tuple[str, ...] | None:
+        """Of a template that is still remembered."""
+        template = self._by_id.get(id_)
+        return template.words if template else None
 
     def state(self) -> MinerState:
         self._kept.templates = self.templates

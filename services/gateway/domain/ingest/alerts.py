@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 
 from services.gateway.domain.ingest.errors import MalformedError, TooLargeError
 from services.gateway.domain.ingest.naming import ComponentRule, slug, without_replica
+from services.gateway.domain.ingest.plain_json import read_json
 
 SOURCE = "alertmanager"
 """Of both doors: an alert that comes directly as well as through Alertmanager is one incident."""
@@ -90,7 +91,7 @@ def read_webhook(body: bytes) -> list[object]:
         MalformedError, TooLargeError
     """
     try:
-        webhook = _Webhook.model_validate_json(body)
+        webhook = _Webhook.model_validate(read_json(body))
     except ValidationError as error:
         remedy = "point Alertmanager's `webhook_configs` here"
         raise MalformedError(f"the body is no Alertmanager webhook: {_explain(error)}", remedy) from None
@@ -107,7 +108,7 @@ def read_alerts(body: bytes) -> list[object]:
         MalformedError, TooLargeError
     """
     try:
-        return _bounded(_LIST.validate_json(body))
+        return _bounded(_LIST.validate_python(read_json(body)))
     except ValidationError as error:
         raise MalformedError(f"the body is no list of alerts: {_explain(error)}", "send a JSON array") from None
 

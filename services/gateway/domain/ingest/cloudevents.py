@@ -11,10 +11,9 @@ from enum import StrEnum
 from urllib.parse import unquote
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from pydantic_core import from_json
-
 from services.gateway.domain.ingest.errors import MalformedError, TooLargeError, UnsupportedError
 from services.gateway.domain.ingest.naming import slug
+from services.gateway.domain.ingest.plain_json import read_json
 
 MAX_EVENTS = 1_000
 MAX_ATTRIBUTE_CHARS = 1_024
@@ -50,9 +49,9 @@ def read(content_type: str, headers: Mapping[str, str], body: bytes) -> list[Tol
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == STRUCTURED:
-        return [_told(_json(body), "")]
+        return [_told(read_json(body), "")]
     if media_type == BATCH:
-        events = _json(body)
+        events = read_json(body)
         if not isinstance(events, list):
             raise MalformedError("a batch is a JSON array of events", f"send {STRUCTURED} for a single one")
         if len(events) > MAX_EVENTS:
@@ -64,16 +63,8 @@ def read(content_type: str, headers: Mapping[str, str], body: bytes) -> list[Tol
     if media_type not in ("", "application/json") and not media_type.endswith("+json"):
         raise UnsupportedError(f"data of {media_type[:60]} can't be read", "send the data as application/json")
     envelope: dict[str, object] = {name[3:]: unquote(text) for name, text in headers.items() if name.startswith("ce-")}
-    envelope["data"] = _json(body)
+    envelope["data"] = read_json(body)
     return [_told(envelope, "")]
-
-
-def _json(body: bytes) -> object:
-    try:
-        found: object = from_json(body)
-    except ValueError as error:
-        raise MalformedError(f"the body is not JSON ({str(error)[:200]})", "send UTF-8 JSON") from None
-    return found
 
 
 def _told(event: object, where: str) -> Told:
@@ -109,7 +100,7 @@ def _data(event: Mapping[str, object], where: str) -> dict[str, object]:
     encoded = event.get("data_base64")
     if isinstance(encoded, str):
         try:
-            data = _json(base64.b64decode(encoded, validate=True))
+            data = read_json(base64.b64decode(encoded, validate=True))
         except (binascii.Error, ValueError):
             raise MalformedError(f"{where}data_base64 is not base64", "encode it again") from None
     if not isinstance(data, dict):

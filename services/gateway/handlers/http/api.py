@@ -11,7 +11,19 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.handlers.http import act, admin, live, observe, packs, schemas, silences, situations
+from services.gateway.handlers.http import (
+    act,
+    admin,
+    live,
+    logs,
+    observe,
+    otlp,
+    packs,
+    reports,
+    schemas,
+    silences,
+    situations,
+)
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
 from services.gateway.handlers.http.ingest.common import MAX_REPORT_BYTES, REPORT_PATHS
@@ -73,6 +85,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
     for router in (
         situations.router,
         observe.router,
+        logs.router,
+        reports.router,
         act.router,
         silences.router,
         packs.router,
@@ -80,7 +94,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
-    for router in (remote_write.router, alertmanager.router, cloudevents.router):
+    for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app
 

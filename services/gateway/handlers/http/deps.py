@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from services.gateway.domain.access import Refusal, Role, allows, token_hash
 from services.gateway.domain.ingest.naming import ComponentRule
 from services.gateway.domain.ingest.seen import SeenSeries
+from services.gateway.domain.otlp.memory import OtlpMemory
 from services.gateway.domain.pages import Cursor, CursorError
 from services.gateway.domain.throttle import Throttle
 from services.gateway.handlers.feed import Feed
@@ -50,6 +51,7 @@ class Deps:
     reports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REPORTS_AT_ONCE))
     components: ComponentRule = field(default_factory=ComponentRule)
     seen: SeenSeries = field(default_factory=SeenSeries)
+    otlp: OtlpMemory = field(default_factory=OtlpMemory)
 
 
 def deps_of(request: Request) -> Deps:

@@ -212,7 +212,7 @@ async def get_trace(
 ) -> Success[schemas.Trace]:
     """The whole story of a case over all services: seen, concluded, decided and why, done, and what came of it."""
     async with deps.units.begin() as unit:
-        case_id = await _resolve(unit.session, case)
+        case_id = await resolve(unit.session, case)
         rows = await timeline.story(unit.session, case_id)
     events = [contract.model_validate(row.body) for row in rows if (contract := RECORDED.get(row.subject))]
     if not events:
@@ -242,7 +242,7 @@ async def get_trace(
     )
 
 
-async def _resolve(session: Session, case: str) -> UUID:
+async def resolve(session: Session, case: str) -> UUID:
     """The case that was meant. Raises ApiError when that is none, or several."""
     remedy = "give the id of an incident, prediction, recommendation or request, or `last`"
     if case == "last":

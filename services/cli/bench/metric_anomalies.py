@@ -40,7 +40,7 @@ def public(folder: Path) -> Report:
     scorer = _nab.Scorer(series)
     rows = []
     judged = [_judges.ours(each.table) for each in series]
-    scores = [each.scores for each in judged]
+    scores = [each.told for each in judged]
     rows.append(Row("Homeostat, threshold chosen on the labels", scorer.leaderboard(scores).figures()))
     alarms = [each.alarms.astype(np.float64) for each in judged]
     rows.append(Row(f"Homeostat, default threshold {NEWS:g}", scorer.fixed(alarms, 1.0).figures()))

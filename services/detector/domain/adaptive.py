@@ -95,6 +95,8 @@ class UsualRange:
     habit: float = 0.0
     score: float = 0.0
     """Of the newest reading."""
+    rarity: float = 0.0
+    """The same, were there neither rest nor habit."""
     limit: float = NEWS
     """Score from which a reading is news."""
     stirs: int = 0
@@ -143,7 +145,7 @@ class UsualRange:
         a, b, c, d, e, f = self.above
         g, h, i, j, k, l = self.below  # noqa: E741 - six views, in this order
         step, drift = m5 - m160, m15 - m160
-        score = 0.0
+        score = self.rarity = 0.0
         if not (
             g <= now <= a and h <= off <= b and i <= m27 <= c and j <= moved <= d and k <= step <= e and l <= drift <= f
         ):
@@ -195,13 +197,15 @@ class UsualRange:
             else:
                 within.append(view)
         if total + len(within) * _TAIL_RARITY < VIEWS * STIR:
-            return total / VIEWS  # far from news, however the others stand
+            self.rarity = total / VIEWS
+            return self.rarity  # far from news, however the others stand
         for view in within:
             value, over, under = values[view], self.over[view], self.under[view]
             higher = (value - self.above[view]) / over * TAIL if over > 0.0 else -MOST
             lower = (self.below[view] - value) / under * TAIL if under > 0.0 else -MOST
             total += max(0.0, _TAIL_RARITY + max(higher, lower) / _LN10)
-        score = self._judge(total / VIEWS, count)
+        self.rarity = total / VIEWS
+        score = self._judge(self.rarity, count)
         if score >= self.limit:
             self.low, self.high = low, high
         return score

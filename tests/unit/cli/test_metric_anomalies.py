@@ -83,12 +83,17 @@ def test_the_production_detector_finds_a_jump_in_a_users_file(tmp_path: Path) ->
     assert homeostat.figures["event F1"] > 0.6
 
 
-def test_scores_are_graded_and_alarms_rest() -> None:
+def test_one_alarm_is_raised_for_a_trouble_that_stays_unusual() -> None:
     values = np.random.default_rng(1).normal(0.0, 1.0, 2_000)
     values[1_500:1_520] += 20.0
     judgement = ours(table(values))
-    assert judgement.scores.max() == judgement.scores[1_500]
     assert judgement.alarms[1_500:1_520].sum() == 1
+    (alarm,) = 1_500 + np.flatnonzero(judgement.alarms[1_500:1_520])
+    assert (judgement.told[alarm + 1 : 1_520] == 0.0).all()
+    assert judgement.scores[1_500:1_520].min() > np.median(judgement.scores[:1_500])
+
+
+def test_a_baselines_alarms_rest_as_ours_do() -> None:
     assert rested(np.array([3.0, 3.0]), 3.0).tolist() == [True, False]
 
 

@@ -68,6 +68,13 @@ CONSUMER_LAG = Gauge(
     ["service", "consumer"],
 )
 
+# ---- what components promise
+ERROR_BUDGET = Gauge(
+    "homeostat_error_budget_left_ratio",
+    "Share of a component's error budget of thirty days that is left; below 0: overdrawn. Falls fast: see incidents.",
+    ["component", "objective"],
+)
+
 # ---- telemetry partitions
 PARTITIONS_OWNED = Gauge(
     "homeostat_partitions_owned",

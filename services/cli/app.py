@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, audit, decide, describe, diagnosis, doctor, logs, measure, observe, operate, packs
+from services.cli import (
+    act,
+    audit,
+    decide,
+    describe,
+    diagnosis,
+    doctor,
+    logs,
+    measure,
+    observe,
+    operate,
+    packs,
+    silences,
+)
 
 app = typer.Typer(
     name="homeostat",
@@ -30,6 +43,7 @@ app.command()(act.backups)
 app.command()(act.rollback)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
+app.add_typer(silences.silence, name="silence")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")

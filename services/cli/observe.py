@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -85,7 +86,7 @@ def _print_incidents(title: str, incidents: list[Json], empty: str) -> None:
             coloured(one["severity"]) if not one["resolved_at"] else coloured("resolved"),
             escape(one["pattern"]),
             ago(one["opened_at"]),
-            escape(one["summary"]),
+            escape(one["summary"]) + (f" [dim]({escape(one['silenced'])})[/dim]" if one.get("silenced") else ""),
         )
         for one in incidents
     ]
@@ -130,17 +131,35 @@ def _print_asking(asking: list[Json]) -> None:
 def incidents(
     only_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
     component: Annotated[str | None, typer.Option(help="Only of this component.")] = None,
+    grouped: Annotated[bool, typer.Option("--grouped", help="Put together what belongs to one situation.")] = False,
     limit: LimitOption = 20,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Incidents, newest first."""
+    if grouped:
+        _situations(data_dir, only_open, component, limit, as_json)
+        return
     wanted = "open" if only_open else None
     found = connect(data_dir).get("/api/incidents", status=wanted, component=component, limit=limit)
     if as_json:
         print_json(found)
     else:
         _print_incidents("", found, "No incidents.")
+
+
+def _situations(data_dir: Path, only_open: bool, component: str | None, limit: int, as_json: bool) -> None:
+    found = connect(data_dir).get("/api/situations", open=only_open, limit=limit)
+    shown = [one for one in found if component is None or component in one["components"]]
+    if as_json:
+        print_json(shown)
+        return
+    for one in shown:
+        priority = f" {one['priority']}" if one["priority"] else ""
+        title = f"{short(one['group_id'])}{priority} {one['status']}: {', '.join(one['components'])}"
+        _print_incidents(escape(title), one["incidents"], "")
+    if not shown:
+        console.print("No incidents.", style="dim")
 
 
 def decisions(

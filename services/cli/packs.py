@@ -157,6 +157,32 @@ def remove(
     console.print(f"pack {done['pack']} is no longer in force (version {done['version']})", highlight=False)
 
 
+@pack.command("import-rules")
+def import_rules(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A Prometheus rules file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the pack here; else it is printed.")
+    ] = None,
+    name: Annotated[str, typer.Option("--pack", help="The new pack's name.")] = "imported",
+    component: Annotated[str, typer.Option(help="The component whose series the rules are about.")] = "imported",
+) -> None:
+    """Make a pack of Prometheus alerting rules, and say of each that can't be translated why."""
+    from services.cli.promrules import import_file, pack_text
+
+    try:
+        found = import_file(file.read_text())
+    except ValueError as error:
+        raise fail(f"{escape(str(file))}: {escape(str(error))}") from None
+    text = pack_text(found, name, component, file.name)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text)
+    for refused in found.refused:
+        errors.print(escape(f"not translated: {refused.name}: {refused.why}"), highlight=False, soft_wrap=True)
+    errors.print(escape(found.count()), highlight=False, soft_wrap=True)
+
+
 @pack.command()
 def schema() -> None:
     """Print the JSON Schema of packs, for editors."""

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.decider.handlers import Casework, Handlers, HealthBook, KnowledgeBook, Pace, People, Review, World
+from services.decider.handlers import (
+    Casework,
+    Handlers,
+    HealthBook,
+    KnowledgeBook,
+    Pace,
+    People,
+    Review,
+    StormBook,
+    World,
+)
 from services.decider.settings import Settings
 from services.decider.store import Base
 from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Simulate
-from shared.contracts.detector import Health, Incident
+from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import Outcome, SweepRequest
@@ -26,18 +36,19 @@ MEASURE_S = 60.0
 def build(settings: Settings) -> Service:
     """The service, ready to run."""
     service = Service(Settings.SERVICE, settings, Base.metadata)
-    health, knowledge = HealthBook(), KnowledgeBook()
+    health, knowledge, storms = HealthBook(), KnowledgeBook(), StormBook()
     pace = Pace(
         review=timedelta(seconds=settings.decider_review_s),
         reopened=timedelta(seconds=settings.reopened_settle_s),
         after_success=timedelta(seconds=settings.after_success_s),
         keep=timedelta(days=settings.decider_keep_days),
     )
-    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on)
+    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms)
     work = Casework(world, pace, service.ids)
     handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
+    service.bus.watch(Storm, storms.seen)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Diagnosis, handlers.diagnosis)
     service.bus.on(Prediction, handlers.prediction)

@@ -7,15 +7,18 @@ from datetime import timedelta
 from services.detector import store
 from services.detector.clients import ProbeRunner, Reports
 from services.detector.domain.incidents import IncidentPolicy
-from services.detector.handlers import Handlers, WireFold
+from services.detector.handlers import Handlers, StormWatch, WireFold
 from services.detector.handlers.files import RememberedFiles
 from services.detector.handlers.fold import KINDS
 from services.detector.settings import Settings
 from shared.contracts.detector import LogPatternsRequest
+from shared.contracts.gateway import Silence
 from shared.contracts.healer import RunProgress, SweepRequest
 from shared.runtime import Service, serve
 
 TICK_S = 2.0
+HEARTBEAT_S = 10.0
+STORM_LOOK_S = 1.0
 
 
 def build(settings: Settings) -> Service:
@@ -43,10 +46,13 @@ def build(settings: Settings) -> Service:
     )
     handlers.folds = lambda: [fold for fold in consumer.folds.values() if isinstance(fold, WireFold)]
     service.packs.on_change(handlers.packs_changed)
+    service.bus.watch(Silence, handlers.silence_seen)
     service.bus.on(RunProgress, handlers.repair_progress)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.bus.answer("log-patterns", LogPatternsRequest, handlers.log_patterns)
     service.every(TICK_S, "tick", handlers.tick)
+    service.every(HEARTBEAT_S, "heartbeat", handlers.heartbeat, exclusive=False)
+    service.every(STORM_LOOK_S, "storms", StormWatch(service.packs).look)
     service.every(3_600, "prune-incidents", handlers.prune)
     service.on_stop(runner.close)
     return service

@@ -74,6 +74,9 @@ class IncidentRow(Base):
     flapping: Mapped[bool] = mapped_column(Boolean)
     evidence: Mapped[Json] = mapped_column(JSONB, nullable=False)
     labels: Mapped[Json] = mapped_column(JSONB, nullable=False)
+    priority: Mapped[str] = mapped_column(String(2), server_default="")
+    seen_before: Mapped[int] = mapped_column(Integer, server_default="0")
+    silenced: Mapped[str] = mapped_column(Text, server_default="")
     updated_at: Mapped[datetime]
 
 
@@ -88,6 +91,18 @@ class HealthRow(Base):
     error_count: Mapped[int] = mapped_column(Integer)
     open_incidents: Mapped[Json] = mapped_column(JSONB, nullable=False)
     told_at: Mapped[datetime]
+
+
+class StormRow(Base):
+    """A pack that has, or lately had, a storm of alarms."""
+
+    __tablename__ = "storm"
+
+    pack: Mapped[str] = mapped_column(String(64), primary_key=True)
+    since: Mapped[datetime]
+    raged_at: Mapped[datetime]
+    """When alarms last came in waves."""
+    is_on: Mapped[bool] = mapped_column(Boolean)
 
 
 class WatchedFileRow(Base):
@@ -168,6 +183,27 @@ async def components_with_open_incidents(session: AsyncSession) -> list[str]:
         select(IncidentRow.component).where(IncidentRow.status == "open").distinct().order_by(IncidentRow.component)
     )
     return list(found)
+
+
+async def alarming(session: AsyncSession, since: datetime) -> list[str]:
+    """Components with an open incident that began, or began again, since then; silenced ones are nobody's alarm."""
+    found = await session.scalars(
+        select(IncidentRow.component)
+        .where(IncidentRow.status == "open", IncidentRow.opened_at >= since, IncidentRow.silenced == "")
+        .distinct()
+        .order_by(IncidentRow.component)
+    )
+    return list(found)
+
+
+async def storm_of(session: AsyncSession, pack: str) -> StormRow | None:
+    return await session.scalar(select(StormRow).where(StormRow.pack == pack).with_for_update())
+
+
+async def save_storm(session: AsyncSession, pack: str, since: datetime, raged_at: datetime, is_on: bool) -> None:
+    values = {"since": since, "raged_at": raged_at, "is_on": is_on}
+    row = upsert(StormRow).values(pack=pack, **values)
+    await session.execute(row.on_conflict_do_update(index_elements=[StormRow.pack], set_=values))
 
 
 async def prune_incidents(session: AsyncSession, now: datetime, older_than: timedelta) -> None:

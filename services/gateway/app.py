@@ -12,12 +12,14 @@ from services.gateway.handlers.feed import Feed
 from services.gateway.handlers.http.api import guarded_api, openapi_document
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.packs import announce_missing
+from services.gateway.handlers.http.silences import announce_silences
 from services.gateway.handlers.narrate import RECORDED
 from services.gateway.handlers.server import HttpServer
 from services.gateway.handlers.state import Knowing
 from services.gateway.settings import Settings
 from services.gateway.store import Base, access, timeline
 from shared.contracts.detector import Health
+from shared.contracts.gateway import Silence
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.runtime import Service
@@ -58,6 +60,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
         service.bus.on(contract, events.record)
     service.bus.watch(Health, knowing.health_seen)
     service.bus.watch(Knowledge, knowing.knowledge_seen)
+    service.bus.watch(Silence, knowing.silence_seen)
 
     token = settings.admin_secret()
     if token is not None and len(token) < MIN_TOKEN_CHARS:
@@ -72,6 +75,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
 
     async def announce(unit: Unit) -> None:
         await announce_missing(deps, unit)
+        await announce_silences(deps, unit)
 
     async def prune(unit: Unit) -> None:
         await timeline.prune(unit.session, unit.now - timedelta(days=settings.timeline_days))

@@ -64,6 +64,15 @@ class Incident(CaseEvent):
     """Nothing bad has been seen since; a flapping incident stays open for longer all the same."""
     evidence: tuple[Observation, ...] = ()
     labels: dict[str, str] = {}
+    since: AwareDatetime | None = None
+    """When it began, where that was before it was enough for an incident."""
+    priority: str = ""
+    """`P1` (now, whoever sleeps) to `P4` (some day); empty: not said."""
+    seen_before: Annotated[int, Field(ge=0)] = 0
+    """How often the same trouble was new in the thirty days before, and when last."""
+    last_time: AwareDatetime | None = None
+    silenced: str = ""
+    """Why nobody is to be troubled with it: a silence or a maintenance window; empty: it isn't silenced."""
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +118,23 @@ class Health(ComponentEvent):
     error_count: Annotated[int, Field(ge=0)] = 0
     """Failed checks and error log lines ever seen of this component: two readings give the errors between them."""
     open_incidents: tuple[str, ...] = ()
+    error_budgets: dict[str, float] = {}
+    """Share of each objective's error budget (`availability`, `latency`) that is left; below 0: overdrawn."""
+
+
+class Storm(Event):
+    """Whether so many of a pack's components alarm at once that their causes can't be told apart
+    (`state.detector.storm.v1.<pack>`): nothing is healed meanwhile without a person."""
+
+    SUBJECT: ClassVar[str] = "state.detector.storm.v1"
+    KEY: ClassVar[str] = "pack"
+
+    pack: Token
+    on: bool
+    since: AwareDatetime
+    alarming: tuple[Token, ...] = ()
+    of: Annotated[int, Field(ge=0)] = 0
+    """Components of the pack."""
 
 
 class Swept(Event):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, JsonValue
+from pydantic import AwareDatetime, Field, JsonValue
 
 from shared.contracts.base import CaseEvent, CaseKind, Event, Token
 
@@ -19,6 +19,25 @@ class PackApplied(Event):
     version: Annotated[int, Field(ge=1)]
     applied_by: str
     body: dict[str, JsonValue] | None
+
+
+class Silence(Event):
+    """For whom nobody is to be troubled, from when to when (`state.gateway.silence.v1.<slot>`). Ended: `ends_at` has
+    passed. Slots are used again, so that last values don't pile up."""
+
+    SUBJECT: ClassVar[str] = "state.gateway.silence.v1"
+    KEY: ClassVar[str] = "slot"
+
+    slot: Token
+    silence_id: str
+    component: str = "*"
+    """`*` and `?` stand for any text, in `pattern` and the values of `labels` too."""
+    pattern: str = "*"
+    labels: dict[str, str] = {}
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    reason: str = ""
+    by: str = ""
 
 
 class ManualRequest(CaseEvent):

@@ -13,6 +13,8 @@ from shared.packs.model import Pack
 from shared.packs.playbook import Playbook, Step
 from shared.packs.policy import FreezeWindow
 from shared.packs.problems import Finding, Place, suggestion
+from shared.packs.promql import PromqlError, parse
+from shared.packs.schedule import Schedule
 
 PAGE = "page-a-human"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
@@ -34,6 +36,7 @@ def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -
         *_hosts(pack),
         *_probe_names(pack),
         *_freezes(pack),
+        *_rules(pack),
         *(f for name, playbook in pack.playbooks.items() for f in _escalation(name, playbook, playbooks)),
     ]
     if set(components) == set(pack.components):
@@ -46,12 +49,13 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     named: list[tuple[Place, str]] = []
     for name, component in pack.components.items():
         named += [(("components", name, "calls", i), called) for i, called in enumerate(component.calls)]
-    for section in ("probes", "rules", "ratios", "anomalies", "limits", "traffic", "signatures", "knobs"):
+    sections = ("probes", "rules", "ratios", "anomalies", "expects", "limits", "traffic", "signatures", "knobs")
+    for section in (*sections, "maintenance"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
     for name, playbook in pack.playbooks.items():
         named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
     for place, component_name in named:
-        if component_name != "*" and component_name not in components:
+        if component_name not in ("*", None) and component_name not in components:
             remedy = suggestion(component_name, components, "components: {0}")
             yield Finding(place, f"no component is named `{component_name}`", remedy)
 
@@ -80,6 +84,10 @@ def _patterns(pack: Pack) -> Iterator[Finding]:
     ]
     for i, ratio in enumerate(pack.ratios):
         patterns += [(("ratios", i, "errors_match", label), match) for label, match in ratio.errors_match.items()]
+    labelled: list[tuple[Place, dict[str, str]]] = [(("rules", i), rule.labels) for i, rule in enumerate(pack.rules)]
+    labelled += [(("expects", i), expect.labels) for i, expect in enumerate(pack.expects)]
+    for place, labels in labelled:
+        patterns += [((*place, "labels", label), match) for label, match in labels.items()]
     for place, pattern in patterns:
         try:
             re.compile(pattern)
@@ -166,6 +174,25 @@ def _freezes(pack: Pack) -> Iterator[Finding]:
         except ValueError as error:
             message, _, remedy = str(error).partition(": ")
             yield Finding(("policy", "freeze", i), message, remedy)
+
+
+def _rules(pack: Pack) -> Iterator[Finding]:
+    for i, rule in enumerate(pack.rules):
+        if rule.expr is not None:
+            try:
+                parse(rule.expr)
+            except PromqlError as error:
+                yield Finding(("rules", i, "expr"), str(error), "write it with what `pack import-rules` supports")
+    groups = {component.group for component in pack.components.values() if component.group}
+    for i, one in enumerate(pack.maintenance):
+        if one.group is not None and one.group not in groups:
+            remedy = suggestion(one.group, groups, "groups: {0}")
+            yield Finding(("maintenance", i, "group"), f"no component is in the group `{one.group}`", remedy)
+        try:
+            Schedule.parse(one.when)
+        except ValueError as error:
+            message, _, remedy = str(error).partition(": ")
+            yield Finding(("maintenance", i, "when"), message, remedy)
 
 
 # ---- playbooks

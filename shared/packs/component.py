@@ -11,8 +11,17 @@ from shared.packs.base import Criticality, Part, Path, Seconds
 
 
 class Slo(Part):
+    """What a component owes its users. Availability is counted with the component's first of `ratios` (5xx of
+    `http_requests_total` without one), latency with a histogram."""
+
     availability: Annotated[float, Field(gt=0, lt=1)] | None = None
     latency_p99_ms: Annotated[float, Field(gt=0)] | None = None
+    latency_metric: str = "http_request_duration_seconds"
+    """A histogram in seconds; or a gauge whose name ends with `_ms`, whose readings are counted."""
+    min_events: Annotated[int, Field(ge=1)] = 20
+    """Fewer requests than this in the short window of an alarm say nothing."""
+    window_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """All windows times this (1: an hour to three days, a budget of thirty days), for tests and demonstrations."""
 
 
 class SecretRef(Part):

@@ -42,12 +42,14 @@ from shared.packs.playbook import (
     Validation,
 )
 from shared.packs.policy import FreezeWindow, Policy
+from shared.packs.schedule import Maintenance
 from shared.packs.watch import (
     PROBE_KINDS,
     AnomalyRate,
     Bounds,
     ConfigProbe,
     DockerProbe,
+    Expect,
     ExpectBody,
     HostProbe,
     HttpProbe,
@@ -80,6 +82,7 @@ __all__ = [
     "Criticality",
     "DockerAction",
     "DockerProbe",
+    "Expect",
     "ExpectBody",
     "Expression",
     "FileBackup",
@@ -95,6 +98,7 @@ __all__ = [
     "Limit",
     "LogPattern",
     "LogProbe",
+    "Maintenance",
     "Mode",
     "Objective",
     "Pack",
@@ -170,12 +174,14 @@ class Pack(Part):
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     anomalies: tuple[AnomalyRate, ...] = ()
+    expects: tuple[Expect, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     signatures: tuple[Signature, ...] = ()
     playbooks: dict[Token, Playbook] = {}
     knobs: tuple[Knob, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
     policy: Policy = Field(default_factory=Policy)
     http_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     """Hosts that probes and playbooks may call."""

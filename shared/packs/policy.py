@@ -39,6 +39,12 @@ class Policy(Part):
     by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
     freeze: tuple[str, ...] = ()
     """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
+    storm_share: Probability = 0.5
+    """When this share of the pack's components, and `storm_min` at least, begin to alarm within a minute, it is a
+    storm: one incident, and nothing is healed without a person."""
+    storm_min: Annotated[int, Field(ge=2)] = 5
+    storm_cool_s: Seconds = 120
+    """So long after the last wave of alarms the storm is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,22 +311,59 @@ def _bounded(name: str) -> str:
 
 
 class Rule(Part):
-    """A fixed threshold on a metric. `component: "*"` means every component."""
+    """A fixed threshold on a metric, or an expression over several. `component: "*"` means every component."""
 
     component: Token | Literal["*"] = "*"
-    metric: str
+    id: Token | None = None
+    """An expression's name: the pattern of its incidents."""
+    metric: str = ""
+    labels: dict[str, Pattern] = {}
+    """Label → regular expression that a series' label must match in full for the rule to hold for it."""
     above: float | None = None
     below: float | None = None
+    clear_below: float | None = None
+    """With `above`: once broken, the rule stays so until the metric is at or below this."""
+    clear_above: float | None = None
+    """With `below`: likewise, until it is at or above this."""
+    expr: Annotated[str, Field(min_length=1, max_length=4_000)] | None = None
+    """Instead of a metric: a PromQL expression over the component's own series; each element of its result is a
+    trouble. `homeostat pack import-rules` writes these."""
     for_s: Annotated[float, Field(ge=0)] = 0
     severity: Severity = Severity.WARNING
     rate: bool = False
     """Compare the metric's increase per second (for counters)."""
+    summary: Annotated[str, Field(max_length=500)] = ""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:
+        if self.expr is not None:
+            given = [name for name in ("metric", "labels", "above", "below", "rate") if name in self.model_fields_set]
+            if given or self.id is None:
+                raise ValueError("a rule with `expr` has an `id`, and neither metric, labels, bounds nor rate")
+            return self
+        if not self.metric:
+            raise ValueError("a rule has a `metric` or an `expr`: add one")
         if (self.above is None) == (self.below is None):
             raise ValueError("a rule has exactly one of `above` or `below`")
+        self._check_clearing()
         return self
+
+    def _check_clearing(self) -> None:
+        if self.clear_below is not None and (self.above is None or self.clear_below > self.above):
+            raise ValueError("`clear_below` goes with a higher `above`: change one of them")
+        if self.clear_above is not None and (self.below is None or self.clear_above < self.below):
+            raise ValueError("`clear_above` goes with a lower `below`: change one of them")
+
+
+class Expect(Part):
+    """Data that must keep coming. Without `metric`: anything at all of the component's metrics."""
+
+    component: Token | Literal["*"] = "*"
+    metric: str = ""
+    labels: dict[str, Pattern] = {}
+    within_s: Seconds = 300
+    """Silence this long, after it once came, is trouble."""
+    severity: Severity = Severity.WARNING
 
 
 class Ratio(Part):

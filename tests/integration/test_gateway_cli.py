@@ -176,6 +176,38 @@ async def test_doctor_finds_what_is_missing_and_says_how_to_mend_it(homeostat: R
     assert "token: the gateway does not accept it" in wrong
 
 
+async def test_silences_are_added_listed_and_ended(homeostat: Run) -> None:
+    made = await homeostat("silence", "add", "--component", "payments", "--for", "2h", "--reason", "moving")
+    silence_id = made.output.split("silence end ")[1].split("`")[0]
+    assert "moving" in (await homeostat("silence", "list")).output
+    assert "has ended" in (await homeostat("silence", "end", silence_id)).output
+    assert "No silences" in (await homeostat("silence", "list")).output
+    assert "no duration" in (await homeostat("silence", "add", "--for", "a while", "--reason", "x", code=2)).output
+
+
+async def test_incidents_are_shown_by_situation(homeostat: Run, gateway: Gateway, eventually: Eventually) -> None:
+    client = await gateway.platform.connect_nats()
+    one = incident(uuid4(), 1, Transition.OPENED, 0)
+    await client.jetstream().publish(one.subject, one.model_dump_json().encode())
+    await client.close()
+
+    async def shown() -> bool:
+        return "open: orders" in (await homeostat("incidents", "--grouped")).output
+
+    await eventually(shown)
+    assert "No incidents" in (await homeostat("incidents", "--grouped", "--component", "edge")).output
+
+
+async def test_prometheus_rules_become_a_pack(homeostat: Run, tmp_path: Path) -> None:
+    rules, written = tmp_path / "rules.yml", tmp_path / "pack.yaml"
+    alerts = "{alert: Full, expr: disk_percent > 90, for: 5m}, {alert: Odd, expr: 'label_join(x)'}"
+    await asyncio.to_thread(rules.write_text, f"groups: [{{name: a, rules: [{alerts}]}}]")
+    said = (await homeostat("pack", "import-rules", str(rules), "-o", str(written))).output
+    assert "not translated: Odd" in said
+    assert "1 of 2 rules translated: 1 threshold" in said
+    assert "is good" in (await homeostat("pack", "validate", str(written))).output
+
+
 async def test_the_audit_is_listed_and_a_row_changed_behind_our_back_is_found(
     homeostat: Run, gateway: Gateway, pack_file: Path
 ) -> None:

@@ -114,6 +114,8 @@ def _before_choosing(outlook: _Outlook) -> Ruling | None:
     case = outlook.inputs.case
     if not case.is_open:
         return _abstain(outlook, Reason.INCIDENT_GONE, "")
+    if case.silenced and outlook.inputs.approval is None:
+        return _rule(outlook, Verdict.OBSERVE, Reason.SILENCED, None, detail=case.silenced)
     if outlook.target is None and not outlook.considered:
         return _abstain(outlook, Reason.NOT_IN_CARE, f"{case.component} is in no pack")
     if case.symptom_of is not None and not _helps_itself(outlook):

@@ -29,6 +29,7 @@ def refusals(inputs: Inputs, target: Target, playbook: str, category: Category) 
         _budget(target),
         _targets(target),
         _min_healthy(target, category),
+        Refusal(Reason.STORM, target.storm) if target.storm else None,
     )
     return [refusal for refusal in found if refusal is not None]
 

@@ -81,6 +81,8 @@ class Case:
     pattern: str = ""
     severity: str = "critical"
     flapping: bool = False
+    silenced: str = ""
+    """Why nobody is to be troubled with it; empty: it isn't silenced."""
     causes: tuple[Cause, ...] = ()
     symptom_of: UUID | None = None
     culprit_unaided: bool = False
@@ -151,6 +153,8 @@ class Target:
     error_count: int = 0
     group: Group | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    storm: str = ""
+    """What is known of a storm of alarms in its pack; empty: there is none."""
 
     @property
     def is_down(self) -> bool:

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     # observes
     MODE_OBSERVE = "mode-observe"
     AWAITING_QUIET_MOMENT = "awaiting-quiet-moment"
+    SILENCED = "silenced"
     # abstains for now
     BUSY = "busy"
     COOLING_DOWN = "cooling-down"
@@ -70,6 +71,7 @@ class Reason(StrEnum):
     SWITCHED_OFF = "switched-off"
     INCIDENT_FIRST = "incident-first"
     SAME_AS_OTHER_CASE = "same-as-other-case"
+    STORM = "storm"
     # abstains until something changes
     NO_PLAYBOOK = "no-playbook"
     NOT_IN_CARE = "not-in-care"
@@ -92,6 +94,8 @@ MEANING: dict[Reason, str] = {
     Reason.ATTEMPTS_SPENT: "as many attempts as the policy allows did not help: a person is needed",
     Reason.MODE_OBSERVE: "the pack is in mode `observe`: said, not done",
     Reason.AWAITING_QUIET_MOMENT: "there is time: waiting for less traffic",
+    Reason.SILENCED: "it is silenced, or in maintenance: only observed",
+    Reason.STORM: "half the estate alarms at once, and causes can't be told apart: decided again when it is over",
     Reason.BUSY: "another run is on this component: decided again when it ends",
     Reason.COOLING_DOWN: "this playbook has just run here: decided again after its cool-down",
     Reason.BUDGET_SPENT: "the pack's actions of this hour are spent: decided again when there are some",
@@ -121,6 +125,7 @@ TRANSIENT = frozenset(
         Reason.SWITCHED_OFF,
         Reason.INCIDENT_FIRST,
         Reason.SAME_AS_OTHER_CASE,
+        Reason.STORM,
     }
 )
 """Refusals that time alone can lift: the case stays pending and is decided again."""

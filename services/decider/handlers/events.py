@@ -44,6 +44,7 @@ class Handlers:
             pattern=new.pattern,
             severity=new.severity,
             flapping=new.flapping,
+            silenced=new.silenced,
         )
         worse = new.severity == "critical" and before.severity == "warning"
         if was_over or worse:
@@ -51,7 +52,7 @@ class Handlers:
         cases.keep(row, case, unit.now)
         if not case.is_open:
             await self.work.over(unit, row)
-        elif row.state != State.RUNNING.value and (was_over or worse):
+        elif row.state != State.RUNNING.value and (was_over or worse or bool(before.silenced) != bool(new.silenced)):
             row.state, row.tries = State.OPEN.value, 0
             row.next_at = unit.now + self.work.pace.reopened if case.causes else None
 

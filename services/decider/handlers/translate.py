@@ -41,6 +41,7 @@ def of_incident(event: Incident) -> Case:
         pattern=event.pattern,
         severity=event.severity.value,
         flapping=event.flapping,
+        silenced=event.silenced,
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
 from services.decider.domain.life import UNAIDED
 from services.decider.store import cases, decisions, grants
-from shared.contracts.detector import Health
+from shared.contracts.detector import Health, Storm
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.packs.book import PackBook, Placed
@@ -36,6 +36,27 @@ class HealthBook:
 
     def error_count(self, component: str) -> int:
         return self._seen[component].error_count if component in self._seen else 0
+
+
+@dataclass
+class StormBook:
+    """Packs in which there is a storm of alarms, as the detector tells it."""
+
+    _on: dict[str, Storm] = field(default_factory=dict)
+
+    async def seen(self, pack: str, storm: Storm | None) -> None:
+        """For `bus.watch(Storm, book.seen)`."""
+        if storm is None or not storm.on:
+            self._on.pop(pack, None)
+        else:
+            self._on[pack] = storm
+
+    def words(self, pack: str) -> str:
+        """What is going on; empty when nothing is."""
+        storm = self._on.get(pack)
+        if storm is None:
+            return ""
+        return f"{len(storm.alarming)} of {storm.of} components of {pack} alarm since {storm.since:%H:%M:%S} UTC"
 
 
 @dataclass
@@ -72,6 +93,7 @@ class World:
     health: HealthBook
     knowledge: KnowledgeBook
     switched_off: Callable[[], bool]
+    storms: StormBook = field(default_factory=StormBook)
 
     async def lock(self, unit: Unit, *cases_: Case) -> None:
         """Deciding for the packs of these cases waits until the unit ends: two replicas never both grant."""
@@ -122,6 +144,7 @@ class World:
             error_count=self.health.error_count(name),
             group=group,
             ledger=ledger,
+            storm=self.storms.words(placed.pack.pack),
         )
 
     async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.detector.domain import adaptive, log_patterns, ratios, thresholds
+from services.detector.domain.asks import Asks, AsksState, Told
 from services.detector.domain.checks import ProbeRun
 from services.detector.domain.log_patterns import Frequency
 from services.detector.domain.ratios import RatioLimit, RatioWindow
@@ -45,6 +46,7 @@ class Health:
     since: float = 0.0
     error_count: int = 0
     open_incidents: tuple[str, ...] = ()
+    budgets: dict[str, float] = field(default_factory=dict)
     told_now: float = 0.0
     """The last told values, and when they were told."""
 
@@ -68,6 +70,7 @@ class ComponentState:
     windows: dict[str, list[list[float]]] = field(default_factory=dict)
     logs: dict[str, tuple[list[float], int, float, str]] = field(default_factory=dict)
     recent: list[Fact] = field(default_factory=list)
+    asks: AsksState = field(default_factory=AsksState)
     book: BookState = field(default_factory=BookState)
 
 
@@ -79,6 +82,11 @@ class Verdicts:
     good: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
     unusual: list[AnomalyFound] = field(default_factory=list)
+
+    def take(self, told: Told) -> None:
+        self.bad.extend(told.bad)
+        self.good.extend(told.good)
+        self.doubtful.extend(told.doubtful)
 
 
 class ComponentTrack:
@@ -97,12 +105,14 @@ class ComponentTrack:
         self._news = SlidingSum.restored(state.news) if state.news else SlidingSum(60.0)
         self.book = LogBook(state.book)
         self._layouts: dict[tuple[int, str], list[Tracked | None]] = {}
+        self.asks = Asks(state.name, state.asks)
         self.watch(watched)
 
     def state(self) -> ComponentState:
         kept = self.kept
         kept.series = [tracked.series for tracked in self._series.values()]
         kept.news = self._news.state()
+        kept.asks = self.asks.state()
         kept.book = self.book.state()
         kept.windows = {key: window.state() for key, window in self._windows.items()}
         kept.logs = {
@@ -115,8 +125,9 @@ class ComponentTrack:
         self.watched = watched
         asked = {ratio.key: ratio for ratio in watched.ratios}
         self._windows = {key: self._windows.get(key) or RatioWindow(ratio.window_s) for key, ratio in asked.items()}
+        self.asks.watch(watched.asked)
         for tracked in self._series.values():
-            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates)
+            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates, self.asks.hook(tracked))
 
     # ---- metrics
 
@@ -165,6 +176,7 @@ class ComponentTrack:
             self.kept.families[name] = now
         for limit in touched.values():
             self._judge(limit, at, now, verdicts)
+        verdicts.take(self.asks.judge(latest, now))
         return verdicts
 
     def _lay_out(self, readings: Sequence[Reading], now: float) -> list[Tracked | None]:
@@ -191,7 +203,8 @@ class ComponentTrack:
                 self.kept.left_out += 1
                 return None
             tracked = Tracked.of(Series(reading.name, dict(reading.labels), seen_now=now, first_now=now))
-            tracked.ask(self.watched.limits, self.watched.ratios, self.watched.alarm_rates)
+            watched = self.watched
+            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates, self.asks.hook(tracked))
             self._series[key] = tracked
         return tracked
 
@@ -211,10 +224,12 @@ class ComponentTrack:
             return None  # late: the order of readings is what rates and `for_s` are made of
         series.last, series.last_at = value, when
         grown = 0.0
-        if shape is Shape.COUNTER or tracked.errors_of or tracked.totals_of:
+        if shape is Shape.COUNTER or tracked.errors_of or tracked.totals_of or tracked.hook:
             born = previous is None and now - self.kept.families.get(tracked.name, -BIRTH_WINDOW_S) < BIRTH_WINDOW_S
             grown = ratios.increase(previous, value, born=born)
             self._count(tracked, grown, when, touched)
+        if tracked.hook is not None:
+            tracked.hook.take(value, grown, when)
         elapsed_s = when - previous_at
         rate = grown / elapsed_s if previous is not None and elapsed_s > 0 else None
         for limit, breach in tracked.limits:
@@ -244,7 +259,8 @@ class ComponentTrack:
     ) -> None:
         broken = thresholds.observe(breach, limit, value, when)
         if broken:
-            verdicts.bad.append(thresholds.finding(self.name, limit, tracked.key, tracked.labels, value, when))
+            since = breach.since
+            verdicts.bad.append(thresholds.finding(self.name, limit, tracked.key, tracked.labels, value, when, since))
             return
         same = fingerprint(self.name, Method.THRESHOLD, thresholds.subject(limit, tracked.key))
         (verdicts.doubtful if broken is None else verdicts.good).append(same)
@@ -327,3 +343,4 @@ class ComponentTrack:
             del self._series[key]
         if gone:
             self._layouts.clear()
+        self.asks.forget(gone, now, idle_s)

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from services.detector.domain import checks
+from services.detector.domain.absence import TICK_GAP_S
+from services.detector.domain.asks import Told
 from services.detector.domain.checks import ProbeRun
-from services.detector.domain.components import ComponentState, ComponentTrack
-from services.detector.domain.incidents import IncidentPolicy, Incidents, IncidentsState
+from services.detector.domain.components import ComponentState, ComponentTrack, Verdicts
+from services.detector.domain.incidents import IncidentPolicy, Incidents, IncidentsState, Record
+from services.detector.domain.priority import priority
 from services.detector.domain.signals import (
     AnomalyFound,
     CheckSeen,
@@ -39,6 +42,10 @@ ADVANCE_S = 0.2
 HEALTH_INTERVAL_S = 1.0
 """Shortest time between two tellings of a component's health that differ only in the error count."""
 HOUSEKEEPING_S = 600.0
+JUDGE_S = 1.0
+"""Shortest time between two looks at what is missing."""
+TICK_PROBE = "homeostat/tick"
+"""The check by which the detector itself lets time pass in a partition."""
 IDLE_SERIES_S = 86_400.0
 
 
@@ -55,6 +62,9 @@ class Snapshot:
     tidied_at: float = 0.0
     components: list[ComponentState] = field(default_factory=list)
     incidents: IncidentsState = field(default_factory=IncidentsState)
+    ticked_at: float = 0.0
+    watched_from: float = 0.0
+    """Since when ticks come without a long pause: silence before that says nothing."""
     waiting: list[str] = field(default_factory=list)
     """Components whose error count has grown since their health was last told."""
 
@@ -88,6 +98,14 @@ class PartitionState:
         for track in self._tracks.values():
             track.watch(watch.of(track.name))
 
+    def configure_silences(self, watch: Watch) -> None:
+        """Take up a watch that differs in its silences only."""
+        self._watch = watch
+
+    def any_component(self) -> str | None:
+        """The name of one that this partition holds, to let time pass in it."""
+        return next(iter(self._tracks), None)
+
     # ---- one method per kind of message
 
     def metrics(self, component: str, readings: Sequence[Reading], at: float, now: float) -> list[Effect]:
@@ -96,12 +114,7 @@ class PartitionState:
         verdicts = track.read(readings, at, now)
         facts = [_fact_of(anomaly) for anomaly in verdicts.unusual]
         track.remember(facts)
-        for finding in verdicts.bad:
-            told += self._bad(track, finding, now, errors_in_run=0)
-        for doubtful in verdicts.doubtful:
-            self._incidents.doubt(doubtful, now)
-        for seen_good in verdicts.good:
-            told += self._incidents.good(seen_good, at, now, needed=CLEAR_AFTER, errors=track.kept.errors)
+        told += self._judged(track, verdicts, min(at, now), now)
         if facts:
             told += self._incidents.note(component, facts, now, errors=track.kept.errors)
         self._seen.add(component)
@@ -123,8 +136,12 @@ class PartitionState:
         return [*told, *([seen] if seen else []), *self._healths(now)]
 
     def check(self, check: CheckSeen, now: float) -> list[Effect]:
+        if check.probe == TICK_PROBE:
+            return [*self._advance(now), *self._tick(now), *self._healths(now)]
         track = self._track(check.component)
         told = self._advance(now)
+        if check.probe in self._watch.probes:
+            told += self._judged(track, track.asks.probed(check.probe, now), check.at, now)
         policy = self._watch.policy(check.probe)
         run = track.kept.probes.get(check.probe) or ProbeRun()
         track.kept.errors += check.result in checks.FAILURES
@@ -175,7 +192,9 @@ class PartitionState:
             self._tidied_at,
             [track.state() for track in self._tracks.values()],
             self._incidents.state(),
-            sorted(self._seen),
+            waiting=sorted(self._seen),
+            ticked_at=self._ticked_at,
+            watched_from=self._watched_from,
         )
         return zlib.compress(_SNAPSHOTS.dump_json(kept), level=1)
 
@@ -194,8 +213,9 @@ class PartitionState:
 
     def _start(self, kept: Snapshot) -> None:
         self._advanced_at, self._tidied_at = kept.advanced_at, kept.tidied_at
+        self._ticked_at, self._watched_from = kept.ticked_at, kept.watched_from
         self._tracks = {each.name: ComponentTrack(each, self._watch.of(each.name)) for each in kept.components}
-        self._incidents = Incidents(self._policy)
+        self._incidents = Incidents(self._policy, self._priority, self._silence)
         self._incidents.restore(kept.incidents)
         self._seen = set(kept.waiting)
 
@@ -207,6 +227,39 @@ class PartitionState:
             track = ComponentTrack(ComponentState(component), self._watch.of(component))
             self._tracks[component] = track
         return track
+
+    def _priority(self, record: Record, burning: bool) -> str:
+        return priority(record.severity, self._watch.of(record.component).standing, burning=burning)
+
+    def _silence(self, record: Record, now: float) -> str:
+        return self._watch.silences.reason(record.component, record.pattern, record.labels, now)
+
+    def _judged(self, track: ComponentTrack, verdicts: Verdicts | Told, at: float, now: float) -> list[IncidentRevised]:
+        """What readings, their absence or time say of limits, objectives, expressions and siblings."""
+        told: list[IncidentRevised] = []
+        for finding in verdicts.bad:
+            told += self._bad(track, finding, now, errors_in_run=0)
+        for doubtful in verdicts.doubtful:
+            self._incidents.doubt(doubtful, now)
+        for good in verdicts.good:
+            told += self._incidents.good(good, at, now, needed=CLEAR_AFTER, errors=track.kept.errors)
+        track.asks.closed(self._incidents.is_open)
+        return told
+
+    def _tick(self, now: float) -> list[IncidentRevised]:
+        """Time passes for the whole partition, whichever component the tick names."""
+        if now - self._ticked_at > TICK_GAP_S:
+            self._watched_from = now
+        elif now - self._ticked_at < JUDGE_S:
+            return []
+        self._ticked_at = now
+        told: list[IncidentRevised] = []
+        for track in self._tracks.values():
+            of_track = track.asks.tick(now, self._watched_from, self._watch.probes)
+            told += self._judged(track, of_track, now, now)
+            if of_track.bad or of_track.good:
+                self._seen.add(track.name)
+        return told
 
     def _latency(self, track: ComponentTrack, check: CheckSeen, now: float) -> list[AnomalyFound]:
         """How long an answer took is learned like any metric."""
@@ -229,6 +282,7 @@ class PartitionState:
         self._advanced_at = now
         if now - self._tidied_at >= HOUSEKEEPING_S:
             self._tidied_at = now
+            self._incidents.forget_past(now)
             for track in self._tracks.values():
                 track.forget(now, IDLE_SERIES_S)
         told = self._incidents.advance(now, {name: track.kept.errors for name, track in self._tracks.items()})
@@ -248,17 +302,19 @@ class PartitionState:
 
     def _health(self, track: ComponentTrack, now: float) -> tuple[HealthChanged | None, bool]:
         last, open_ = track.kept.health, self._incidents.of(track.name)
+        budgets = track.asks.budgets(now)
         status = _status(max((record.severity.rank for record in open_), default=0))
         ids = tuple(record.id for record in open_)
         if status is last.status and ids == last.open_incidents:
-            if track.kept.errors == last.error_count:
+            if track.kept.errors == last.error_count and budgets == last.budgets:
                 return None, False
             if now - last.told_now < HEALTH_INTERVAL_S:
                 return None, True
         if status is not last.status:
             last.status, last.since = status, now
         last.error_count, last.open_incidents, last.told_now = track.kept.errors, ids, now
-        return HealthChanged(track.name, status, last.since, track.kept.errors, ids, now), False
+        last.budgets = budgets
+        return HealthChanged(track.name, status, last.since, track.kept.errors, ids, now, budgets), False
 
 
 def _status(rank: int) -> HealthStatus:

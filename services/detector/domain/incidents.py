@@ -12,14 +12,19 @@ for longer before it is believed (Nagios' and Alertmanager's flap damping, simpl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from services.detector.domain.signals import Fact, Finding, IncidentRevised, Method, Severity, Transition
 
 NAMESPACE = UUID("6f1d9f6e-4a0c-5f7e-9d55-0f2f4b8f5a11")
 MAX_EVIDENCE = 24
+DAY_S = 86_400.0
+REMEMBERED_DAYS = 30
+MAX_REMEMBERED = 2_000
+"""Fingerprints of a partition whose past is kept; the longest unseen are given up first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,10 @@ class Record:
     """Server's time of the last revision."""
     untold: bool = False
     evidence: dict[str, Fact] = field(default_factory=dict)
+    since: float | None = None
+    seen_before: int = 0
+    last_time: float | None = None
+    silenced: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -91,19 +100,48 @@ class Record:
         return new
 
 
+@dataclass(slots=True)
+class Past:
+    """When the same trouble was new before: how often on each day, and when last."""
+
+    days: dict[int, int] = field(default_factory=dict)
+    last: float = 0.0
+
+    def count(self, now: float) -> int:
+        """Within the days that are remembered."""
+        self.days = {day: count for day, count in self.days.items() if day > now // DAY_S - REMEMBERED_DAYS}
+        return sum(self.days.values())
+
+    def add(self, now: float) -> None:
+        day = int(now // DAY_S)
+        self.days[day] = self.days.get(day, 0) + 1
+        self.last = now
+
+
 @dataclass(frozen=True, slots=True)
 class IncidentsState:
     """Everything there is to know, and the order in which open incidents are told."""
 
     records: list[Record] = field(default_factory=list)
     open_order: list[str] = field(default_factory=list)
+    past: dict[str, Past] = field(default_factory=dict)
 
 
 class Incidents:
     """All incidents of one partition. Methods give back the revisions to be told, in order."""
 
-    def __init__(self, policy: IncidentPolicy) -> None:
+    def __init__(
+        self,
+        policy: IncidentPolicy,
+        priority_of: Callable[[Record, bool], str] = lambda _record, _burning: "",
+        silence_of: Callable[[Record, float], str] = lambda _record, _now: "",
+    ) -> None:
+        """`priority_of`: from an incident and whether an objective of its component burns; `silence_of`: why it is
+        silenced at a time."""
         self.policy = policy
+        self._priority_of = priority_of
+        self._silence_of = silence_of
+        self._past: dict[str, Past] = {}
         self._records: dict[str, Record] = {}
         self._open: dict[str, dict[str, Record]] = {}
 
@@ -178,6 +216,7 @@ class Incidents:
         told: list[IncidentRevised] = []
         for component in list(self._open):
             for record in self.of(component):
+                record.untold |= record.silenced != self._silence_of(record, now)
                 if self._is_over(record, now):
                     told.append(self._resolve(record, now, now, errors.get(component, 0)))
                 elif record.quiet_s is not None and now - record.seen_now > record.quiet_s:
@@ -208,7 +247,11 @@ class Incidents:
             labels=dict(finding.labels),
             depth=finding.depth,
             quiet_s=finding.quiet_s,
+            since=finding.since,
         )
+        past = self._past.setdefault(finding.fingerprint, Past())
+        record.seen_before, record.last_time = past.count(now), past.last or None
+        past.add(now)
         self._records[finding.fingerprint] = record
         self._open.setdefault(finding.component, {})[finding.fingerprint] = record
         return record
@@ -222,7 +265,7 @@ class Incidents:
         record.error_base = error_base
         record.pattern, record.severity, record.summary = finding.pattern, finding.severity, finding.summary
         record.next_run = 0
-        record.depth = finding.depth
+        record.depth, record.since = finding.depth, finding.since
         record.labels.update(finding.labels)
         record.evidence.clear()
         record.add((finding.fact, *context))
@@ -288,6 +331,13 @@ class Incidents:
         ]
         for key in gone:
             del self._records[key]
+        if len(self._past) > MAX_REMEMBERED:
+            for key in sorted(self._past, key=lambda each: self._past[each].last)[: len(self._past) // 10]:
+                del self._past[key]
+
+    def forget_past(self, now: float) -> None:
+        """Lets go of troubles that were not new within the days that are remembered."""
+        self._past = {key: past for key, past in self._past.items() if past.count(now)}
 
     def _tell_if_due(self, record: Record, now: float, errors: int) -> list[IncidentRevised]:
         if not record.untold or now - record.told_now < self.policy.evidence_interval_s:
@@ -298,6 +348,8 @@ class Incidents:
         record.revision += 1
         record.told_now = now
         record.untold = False
+        record.silenced = self._silence_of(record, now)
+        burning = any("/slo:" in other.fingerprint for other in self.of(record.component))
         return IncidentRevised(
             incident_id=UUID(record.id),
             revision=record.revision,
@@ -307,7 +359,7 @@ class Incidents:
             pattern=record.pattern,
             method=record.method,
             severity=record.severity,
-            summary=record.summary,
+            summary=_with_past(record),
             at=at,
             opened_at=record.opened_at,
             last_seen_at=record.last_seen_at,
@@ -318,13 +370,19 @@ class Incidents:
             clearing_since=record.clearing_since,
             evidence=tuple(record.evidence.values()),
             labels=dict(record.labels),
+            since=record.since,
+            priority=self._priority_of(record, burning),
+            seen_before=record.seen_before,
+            last_time=record.last_time,
+            silenced=record.silenced,
         )
 
     # ---- snapshot
 
     def state(self) -> IncidentsState:
         records = list(self._records.values())
-        return IncidentsState(records, [fingerprint for each in self._open.values() for fingerprint in each])
+        order = [fingerprint for each in self._open.values() for fingerprint in each]
+        return IncidentsState(records, order, self._past)
 
     def restore(self, state: IncidentsState) -> None:
         self._records = {record.fingerprint: record for record in state.records}
@@ -332,3 +390,12 @@ class Incidents:
         for fingerprint in state.open_order:
             record = self._records[fingerprint]
             self._open.setdefault(record.component, {})[fingerprint] = record
+        self._past = dict(state.past)
+
+
+def _with_past(record: Record) -> str:
+    if not record.seen_before or record.last_time is None:
+        return record.summary
+    last = datetime.fromtimestamp(record.last_time, UTC)
+    times = "once" if record.seen_before == 1 else f"{record.seen_before} times"
+    return f"{record.summary} ({times} before in {REMEMBERED_DAYS} days, last {last:%Y-%m-%d %H:%M} UTC)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from services.detector.domain.adaptive import NEWS, WARM_UP, UsualRange
 from services.detector.domain.ratios import RatioLimit
@@ -53,6 +54,12 @@ def series_key(name: str, labels: Mapping[str, str]) -> str:
     return name + "{" + ",".join(f'{label}="{labels[label]}"' for label in sorted(labels)) + "}"
 
 
+class Hook(Protocol):
+    """Takes each reading of a series in order of time; `grown`: by how much a counter went up."""
+
+    def take(self, value: float, grown: float, when: float) -> None: ...
+
+
 @dataclass(slots=True)
 class Series:
     """State of one series. What the packs ask of it (`limits`, `ratios`) is set by `ask` and isn't state."""
@@ -84,6 +91,8 @@ class Tracked:
     totals_of: tuple[RatioLimit, ...] = ()
     alarms_per_week: float | None = None
     """By chance, if somebody asks for a rate."""
+    hook: Hook | None = None
+    """What more the packs ask of it: objectives, expressions, siblings, and that it keeps coming."""
     plain: bool = True
     """A gauge nobody asks anything of: only its range is learned."""
 
@@ -92,20 +101,27 @@ class Tracked:
         key = series_key(series.name, series.labels)
         return cls(series, series.name, series.labels, key, shape_of(series.name), series.usual)
 
-    def ask(self, limits: Sequence[Limit], ratios: Sequence[RatioLimit], rates: Sequence[AlarmRate] = ()) -> None:
+    def ask(
+        self,
+        limits: Sequence[Limit],
+        ratios: Sequence[RatioLimit],
+        rates: Sequence[AlarmRate] = (),
+        hook: Hook | None = None,
+    ) -> None:
         """Take up what the packs ask now; a breach that is still asked about goes on."""
         self.alarms_per_week = next((rate.per_week for rate in rates if rate.metric in ("*", self.name)), None)
         if self.alarms_per_week is None:
             self.usual.limit = NEWS
         else:
             self.limit_alarms()
-        asked = [limit for limit in limits if limit.metric == self.name]
+        asked = [limit for limit in limits if limit.holds_for(self.name, self.labels)]
         old = self.series.breaches
         self.series.breaches = {limit.key: old.get(limit.key, Breach()) for limit in asked}
         self.limits = tuple((limit, self.series.breaches[limit.key]) for limit in asked)
         self.errors_of = tuple(ratio for ratio in ratios if ratio.counts_errors(self.name, self.labels))
         self.totals_of = tuple(ratio for ratio in ratios if ratio.counts_total(self.name))
-        self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of)
+        self.hook = hook
+        self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of or hook)
 
     def limit_alarms(self) -> None:
         """Set the limit that gives the rate of alarms asked for, as far as the series' own past tells."""

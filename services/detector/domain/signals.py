@@ -26,6 +26,7 @@ class Severity(StrEnum):
 class Method(StrEnum):
     PROBE = "probe"
     THRESHOLD = "threshold"
+    ANOMALY = "anomaly"
     LOG_PATTERN = "log-pattern"
     EXTERNAL = "external"
 
@@ -146,6 +147,8 @@ class Finding:
     """Observations in a row of another pattern before an open incident takes that pattern."""
     quiet_s: float | None = None
     """For signals that only ever say "bad": without one this long, the incident is over."""
+    since: float | None = None
+    """When it began, where that was before it was enough for an incident."""
 
     @property
     def fingerprint(self) -> str:
@@ -184,6 +187,14 @@ class IncidentRevised:
     clearing_since: float | None
     evidence: tuple[Fact, ...]
     labels: Mapping[str, str]
+    since: float | None = None
+    """When it began, where that was before it was enough for an incident."""
+    priority: str = ""
+    seen_before: int = 0
+    """How often the same trouble was new in the thirty days before."""
+    last_time: float | None = None
+    silenced: str = ""
+    """Why nobody is to be troubled with it; empty: it isn't silenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +222,8 @@ class HealthChanged:
     error_count: int
     open_incidents: tuple[str, ...]
     at: float
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """Share of each objective's error budget that is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.detector.domain.signals import Fact, Finding, Method, Severity
 from shared.packs.model import Rule
@@ -12,7 +14,7 @@ CLEAR_AFTER = 2
 """Readings within the limit, in a row, that end an incident."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limit:
     """One bound of one metric; exactly one of `above` and `below` is set."""
 
@@ -22,11 +24,31 @@ class Limit:
     below: float | None = None
     for_s: float = 0.0
     rate: bool = False
+    clear: float | None = None
+    """Once broken, the limit stays so until a reading is at or beyond this, on the good side."""
+    match: tuple[tuple[str, str], ...] = ()
+    """Label and regular expression: the series that it holds for."""
+    said: str = ""
+    id: str = ""
+    """The pattern of its incidents; empty: made from the metric."""
 
     @property
     def key(self) -> str:
         bound = f">{self.above:g}" if self.above is not None else f"<{self.below:g}"
-        return f"{'rate:' if self.rate else ''}{self.metric}{bound}"
+        chosen = ",".join(f"{label}=~{pattern}" for label, pattern in self.match)
+        return f"{'rate:' if self.rate else ''}{self.metric}{bound}" + (f"{{{chosen}}}" if chosen else "")
+
+    @cached_property
+    def _compiled(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        return tuple((label, re.compile(pattern)) for label, pattern in self.match)
+
+    def holds_for(self, name: str, labels: Mapping[str, str]) -> bool:
+        return name == self.metric and all(p.fullmatch(labels.get(label, "")) for label, p in self._compiled)
+
+    def cleared_by(self, value: float) -> bool:
+        if self.clear is None:
+            return not self.broken_by(value)
+        return value <= self.clear if self.above is not None else value >= self.clear
 
     def broken_by(self, value: float) -> bool:
         if self.above is not None:
@@ -42,7 +64,18 @@ DEFAULT_LIMITS = (
 
 
 def limit_of(rule: Rule) -> Limit:
-    return Limit(rule.metric, Severity(rule.severity.value), rule.above, rule.below, rule.for_s, rule.rate)
+    return Limit(
+        rule.metric,
+        Severity(rule.severity.value),
+        rule.above,
+        rule.below,
+        rule.for_s,
+        rule.rate,
+        rule.clear_below if rule.above is not None else rule.clear_above,
+        tuple(sorted(rule.labels.items())),
+        rule.summary,
+        rule.id or "",
+    )
 
 
 def in_force(rules: Iterable[Limit]) -> tuple[Limit, ...]:
@@ -57,6 +90,8 @@ class Breach:
     """Since when a series has been beyond one limit without a pause; None while it is within."""
 
     since: float | None = None
+    told: bool = False
+    """It has lasted long enough to be told, and has not cleared since."""
 
 
 def observe(breach: Breach, limit: Limit, value: float, at: float) -> bool | None:
@@ -66,15 +101,24 @@ def observe(breach: Breach, limit: Limit, value: float, at: float) -> bool | Non
     >>> [observe(breach, limit, 95, at) for at in (0, 20, 30)], observe(breach, limit, 50, 31)
     ([None, None, True], False)
     """
-    if not limit.broken_by(value):
-        breach.since = None
+    if limit.cleared_by(value) if breach.told else not limit.broken_by(value):
+        breach.since, breach.told = None, False
         return False
     if breach.since is None:
         breach.since = at
-    return True if at - breach.since >= limit.for_s else None
+    breach.told = breach.told or at - breach.since >= limit.for_s
+    return True if breach.told else None
 
 
-def finding(component: str, limit: Limit, series: str, labels: Mapping[str, str], value: float, at: float) -> Finding:
+def finding(
+    component: str,
+    limit: Limit,
+    series: str,
+    labels: Mapping[str, str],
+    value: float,
+    at: float,
+    since: float | None = None,
+) -> Finding:
     """`series` is the metric's name with its labels: two disks are two troubles."""
     side, bound = ("above", limit.above) if limit.above is not None else ("below", limit.below)
     held = f" for {limit.for_s:g} s" if limit.for_s else ""
@@ -85,11 +129,29 @@ def finding(component: str, limit: Limit, series: str, labels: Mapping[str, str]
         subject=subject(limit, series),
         pattern=pattern_of(limit),
         severity=limit.severity,
-        summary=f"{component}: {what} is {value:.6g}, {side} {bound:g}{held}",
+        summary=f"{component}: {what} is {value:.6g}, {side} {bound:g}{held}"
+        + (f": {fill(limit.said, labels, value)}" if limit.said else ""),
         at=at,
         fact=Fact(what, value, at, component, f"{'at most' if side == 'above' else 'at least'} {bound:g}"),
         labels={"metric": limit.metric, **labels},
+        since=since,
     )
+
+
+def fill(template: str, labels: Mapping[str, str], value: float) -> str:
+    """A summary with its `{{ $labels.x }}` and `{{ $value }}` filled in; other placeholders fall out.
+
+    >>> fill("{{ $labels.disk }} is {{ $value | humanize }} % full{{ else }}", {"disk": "sda"}, 97.123)
+    'sda is 97.12 % full'
+    """
+
+    def filled(found: re.Match[str]) -> str:
+        inside = found[1]
+        if label := re.search(r"\$labels\.(\w+)", inside):
+            return labels.get(label[1], "")
+        return f"{value:.4g}" if "$value" in inside else ""
+
+    return re.sub(r"\{\{(.*?)\}\}", filled, template)[:300]
 
 
 def subject(limit: Limit, series: str) -> str:
@@ -98,6 +160,8 @@ def subject(limit: Limit, series: str) -> str:
 
 def pattern_of(limit: Limit) -> str:
     """`cpu-high`, `memory-high`, `disk-high`, `latency-high`; other metrics by their whole name."""
+    if limit.id:
+        return limit.id
     words = limit.metric.lower().split("_")
     topic = next((t for t in ("cpu", "memory", "disk", "latency") if t in words), "-".join(words))
     return f"{topic}-{'high' if limit.above is not None else 'low'}"

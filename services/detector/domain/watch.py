@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.detector.domain import log_patterns, thresholds
+from services.detector.domain.absence import Expectation
+from services.detector.domain.asks import Asked
 from services.detector.domain.checks import ProbePolicy
+from services.detector.domain.expressions import expression_of
 from services.detector.domain.log_patterns import Kind
+from services.detector.domain.priority import Standing
 from services.detector.domain.ratios import RatioLimit, ratio_of
 from services.detector.domain.series import AlarmRate
+from services.detector.domain.signals import Severity
+from services.detector.domain.silences import Silence, Silences, Window
+from services.detector.domain.slo import objectives_of
 from services.detector.domain.thresholds import Limit, limit_of
-from shared.packs.model import Pack
+from shared.packs.model import Expect, Pack
+from shared.packs.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,8 @@ class Watched:
     kinds: tuple[Kind, ...] = log_patterns.BUILT_IN
     alarm_rates: tuple[AlarmRate, ...] = ()
     """The first that names a metric, or all, holds for it."""
+    asked: Asked = field(default_factory=Asked)
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Watch:
 
     components: dict[str, Watched] = field(default_factory=dict)
     probes: dict[str, ProbePolicy] = field(default_factory=dict)
+    silences: Silences = field(default_factory=Silences)
 
     def of(self, component: str) -> Watched:
         return self.components.get(component, _DEFAULT)
@@ -43,23 +54,93 @@ _DEFAULT = Watched()
 _DEFAULT_POLICY = ProbePolicy()
 
 
-def compile_packs(packs: Iterable[Pack]) -> Watch:
-    """`*` in a rule means every component of its own pack. Raises re.error for a pattern that is no expression."""
+def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = ()) -> Watch:
+    """`*` in a rule means every component of its own pack.
+
+    Raises:
+        ValueError: a pattern that is no expression (re.error, too), PromQL beyond the subset, or no window of time.
+    """
+    packs = list(packs)
+    callers = _callers(packs)
     components: dict[str, Watched] = {}
     probes: dict[str, ProbePolicy] = {}
     for pack in packs:
         kinds = log_patterns.in_force(log_patterns.kind_of(pattern) for pattern in pack.log_patterns)
         for name in pack.components:
+            limits = thresholds.in_force(
+                limit_of(rule) for rule in pack.rules if rule.component in ("*", name) and rule.expr is None
+            )
+            ratios = tuple(ratio_of(ratio) for ratio in pack.ratios if ratio.component in ("*", name))
             components[name] = Watched(
-                limits=thresholds.in_force(limit_of(rule) for rule in pack.rules if rule.component in ("*", name)),
-                ratios=tuple(ratio_of(ratio) for ratio in pack.ratios if ratio.component in ("*", name)),
-                kinds=kinds,
-                alarm_rates=tuple(
+                limits,
+                ratios,
+                kinds,
+                tuple(
                     AlarmRate(each.metric, each.alarms_per_week)
                     for each in pack.anomalies
                     if each.component in ("*", name)
                 ),
+                _asked(pack, name, limits, ratios),
+                Standing(pack.components[name].criticality, len(callers.get(name, ()))),
             )
         for probe in pack.probes:
             probes[probe.name] = ProbePolicy(probe.fail_after, probe.clear_after, probe.slow_ms)
-    return Watch(components, probes)
+    return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs))))
+
+
+def _asked(pack: Pack, name: str, limits: tuple[Limit, ...], ratios: tuple[RatioLimit, ...]) -> Asked:
+    slo = pack.components[name].slo
+    objectives = objectives_of(slo, ratios) if slo else ()
+    expressions = tuple(
+        expression_of(rule) for rule in pack.rules if rule.expr is not None and rule.component in ("*", name)
+    )
+    for expression in expressions:
+        _ = expression.tree  # says what is wrong now, and not in the middle of the stream
+    defaults = {limit.metric for limit in thresholds.DEFAULT_LIMITS}
+    return Asked(
+        objectives,
+        expressions,
+        tuple(_expectation(each) for each in pack.expects if each.component in ("*", name)),
+        frozenset({limit.metric for limit in limits} - defaults)
+        | {ratio.total for ratio in ratios}
+        | {each.metric for each in objectives if not each.threshold_ms},
+        watched=True,
+    )
+
+
+def _expectation(expect: Expect) -> Expectation:
+    match = tuple(sorted(expect.labels.items()))
+    return Expectation(expect.metric, match, expect.within_s, Severity(expect.severity.value))
+
+
+def _callers(packs: Iterable[Pack]) -> Mapping[str, set[str]]:
+    """Who depends on each component, directly or not."""
+    direct: dict[str, set[str]] = {}
+    for pack in packs:
+        for name, component in pack.components.items():
+            for called in component.calls:
+                direct.setdefault(called, set()).add(name)
+    found: dict[str, set[str]] = {}
+    for name in direct:
+        waiting = list(direct[name])
+        reached: set[str] = set()
+        while waiting:
+            caller = waiting.pop()
+            if caller not in reached:
+                reached.add(caller)
+                waiting += direct.get(caller, ())
+        found[name] = reached - {name}
+    return found
+
+
+def _windows(packs: Iterable[Pack]) -> Iterable[Window]:
+    for pack in packs:
+        for one in pack.maintenance:
+            if not one.mute:
+                continue
+            members = frozenset(
+                name
+                for name, component in pack.components.items()
+                if one.component in (None, name) and one.group in (None, component.group)
+            )
+            yield Window(members, one.when, Schedule.parse(one.when), one.reason)

@@ -16,17 +16,18 @@ class SlidingSum:
 
     __slots__ = ("_buckets", "_head", "_width_s")
 
-    def __init__(self, window_s: float) -> None:
-        self._width_s = window_s / BUCKETS
-        self._buckets = [0.0] * BUCKETS
+    def __init__(self, window_s: float, buckets: int = BUCKETS) -> None:
+        self._width_s = window_s / buckets
+        self._buckets = [0.0] * buckets
         self._head = 0
 
     def add(self, at: float, amount: float) -> None:
         """Count `amount` at `at`; what is older than the window is left out."""
         slot = int(at / self._width_s)
         self._advance(slot)
-        if slot > self._head - BUCKETS:
-            self._buckets[slot % BUCKETS] += amount
+        size = len(self._buckets)
+        if slot > self._head - size:
+            self._buckets[slot % size] += amount
 
     def total(self, now: float) -> float:
         self._advance(int(now / self._width_s))
@@ -36,11 +37,12 @@ class SlidingSum:
         gone = slot - self._head
         if gone <= 0:
             return
-        if gone >= BUCKETS:
-            self._buckets = [0.0] * BUCKETS
+        size = len(self._buckets)
+        if gone >= size:
+            self._buckets = [0.0] * size
         else:
             for passed in range(self._head + 1, slot + 1):
-                self._buckets[passed % BUCKETS] = 0.0
+                self._buckets[passed % size] = 0.0
         self._head = slot
 
     def state(self) -> list[float]:

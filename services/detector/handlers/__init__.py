@@ -2,5 +2,6 @@
 
 from services.detector.handlers.fold import WireFold
 from services.detector.handlers.handlers import Handlers
+from services.detector.handlers.storms import StormWatch
 
-__all__ = ["Handlers", "WireFold"]
+__all__ = ["Handlers", "StormWatch", "WireFold"]

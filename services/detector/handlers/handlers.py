@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID, uuid5
 
 import structlog
 
 from services.detector import store
-from services.detector.domain.fold import PartitionState
+from services.detector.domain.fold import TICK_PROBE, PartitionState
 from services.detector.domain.incidents import IncidentPolicy
 from services.detector.domain.removed import removed
 from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised, PatternsSeen
+from services.detector.domain.silences import Silence
 from services.detector.domain.watch import Watch, compile_packs
 from services.detector.handlers import wire
 from services.detector.handlers.fold import WireFold
+from shared import telemetry
 from shared.bus import partition_of
 from shared.contracts.base import Event
 from shared.contracts.detector import LogPatterns, LogPatternsRequest, Swept
+from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.healer import Phase, RunProgress, SweepRequest
 from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
 from shared.outbox import Unit
@@ -34,7 +36,6 @@ _REPAIRS = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c03")
 TOUCHING = frozenset({Phase.PLANNED, Phase.STEP, Phase.ROLLING_BACK})
 """Before the first touch, at each, and before undoing: each starts the time of grace anew."""
 """Phases of a run during which its component may go down and up by the run's own doing."""
-TICK_PROBE = "homeostat/tick"
 
 
 class Runner(Protocol):
@@ -64,6 +65,7 @@ class Handlers:
     owned: frozenset[int] = frozenset()
     declared: set[str] = field(default_factory=set)
     """Names of probes that a pack has declared since this process began."""
+    silences: dict[str, Silence] = field(default_factory=dict)
 
     # ---- telemetry
 
@@ -76,6 +78,9 @@ class Handlers:
         healths = [effect for effect in effects if isinstance(effect, HealthChanged)]
         await store.save_incidents(unit.session, [wire.incident_row(each, unit.now) for each in incidents])
         await store.save_health(unit.session, [wire.health_row(each) for each in healths])
+        for each in healths:
+            for objective, left in each.budgets.items():
+                telemetry.ERROR_BUDGET.labels(each.component, objective).set(left)
         for effect in effects:
             match effect:
                 case PatternsSeen():
@@ -110,14 +115,25 @@ class Handlers:
     def packs_changed(self) -> None:
         """New rules hold from the next message on; what was learned and what is open stay."""
         try:
-            self.watch = compile_packs(applied.pack for applied in self.packs.packs.values())
-        except re.error as error:
-            log.error("a pack's pattern is no regular expression; the former rules stay", error=str(error))
+            self.watch = compile_packs((applied.pack for applied in self.packs.packs.values()), self.silences.values())
+        except ValueError as error:
+            log.error("a pack's rule can't be read; the former rules stay", error=str(error))
             return
         self.declared |= self.watch.probes.keys()
         for fold in self.folds():
             fold.state.configure(self.watch)
         self._run_probes()
+
+    async def silence_seen(self, slot: str, event: SilenceEvent | None) -> None:
+        """For `bus.watch(Silence, …)`: holds from the next message on, like a pack."""
+        if event is None:
+            self.silences.pop(slot, None)
+        else:
+            self.silences[slot] = wire.silence(event)
+        people = tuple(self.silences.values())
+        self.watch = replace(self.watch, silences=replace(self.watch.silences, people=people))
+        for fold in self.folds():
+            fold.state.configure_silences(self.watch)
 
     def _run_probes(self) -> None:
         if not self.probes_on:
@@ -164,17 +180,7 @@ class Handlers:
         """Lets time pass for components with open incidents, also when nobody reports on them any more, and ends
         those of probes that no pack asks for any more."""
         for component in await store.components_with_open_incidents(unit.session):
-            await self.publish(
-                Check(
-                    id=self.ids(),
-                    at=unit.now,
-                    component=component,
-                    probe=TICK_PROBE,
-                    kind=CheckKind.CUSTOM,
-                    result=CheckResult.OK,
-                )
-            )
-
+            await self._let_time_pass(component, unit.now)
         for component, probe in removed(await store.open_probe_incidents(unit.session), self.watch, self.declared):
             await self.publish(
                 Check(
@@ -187,6 +193,24 @@ class Handlers:
                     detail="no pack asks for this probe any more",
                 )
             )
+
+    async def heartbeat(self, unit: Unit) -> None:
+        """Lets time pass in every partition of this replica: what is silent there must be noticed too."""
+        for component in [fold.state.any_component() for fold in self.folds()]:
+            if component is not None:
+                await self._let_time_pass(component, unit.now)
+
+    async def _let_time_pass(self, component: str, now: datetime) -> None:
+        await self.publish(
+            Check(
+                id=self.ids(),
+                at=now,
+                component=component,
+                probe=TICK_PROBE,
+                kind=CheckKind.CUSTOM,
+                result=CheckResult.OK,
+            )
+        )
 
     async def prune(self, unit: Unit) -> None:
         await store.prune_incidents(unit.session, unit.now, self.retention)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+from services.detector.domain import silences
 from services.detector.domain.signals import (
     AnomalyFound,
     CheckSeen,
@@ -19,6 +20,7 @@ from services.detector.domain.signals import (
 from services.detector.domain.templates.categories import ADVICE, UNKNOWN
 from services.detector.store import Json, LogPatternRow
 from shared.contracts import base, detector
+from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.ingest import Check, ExternalIncident
 
 _ANOMALIES = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c01")
@@ -55,6 +57,18 @@ def external_seen(event: ExternalIncident, now: float) -> ExternalSeen:
     )
 
 
+def silence(event: SilenceEvent) -> silences.Silence:
+    return silences.Silence(
+        event.silence_id[:8],
+        event.starts_at.timestamp(),
+        event.ends_at.timestamp(),
+        event.component,
+        event.pattern,
+        tuple(sorted(event.labels.items())),
+        event.reason,
+    )
+
+
 def incident(revised: IncidentRevised) -> detector.Incident:
     return detector.Incident(
         id=uuid5(revised.incident_id, str(revised.revision)),
@@ -77,6 +91,11 @@ def incident(revised: IncidentRevised) -> detector.Incident:
         clearing_since=None if revised.clearing_since is None else instant(revised.clearing_since),
         evidence=tuple(_observation(fact) for fact in revised.evidence),
         labels=dict(revised.labels),
+        since=None if revised.since is None else instant(revised.since),
+        priority=revised.priority,
+        seen_before=revised.seen_before,
+        last_time=None if revised.last_time is None else instant(revised.last_time),
+        silenced=revised.silenced,
     )
 
 
@@ -99,6 +118,7 @@ def anomaly(found: AnomalyFound) -> detector.Anomaly:
 
 def health(changed: HealthChanged) -> detector.Health:
     told = f"{changed.component}|{changed.at!r}|{changed.status}|{changed.error_count}|{changed.open_incidents}"
+    told += f"|{dict(changed.budgets)}" if changed.budgets else ""
     return detector.Health(
         id=uuid5(_HEALTH, told),
         at=instant(changed.at),
@@ -107,6 +127,7 @@ def health(changed: HealthChanged) -> detector.Health:
         since=instant(changed.since),
         error_count=changed.error_count,
         open_incidents=changed.open_incidents,
+        error_budgets=dict(changed.budgets),
     )
 
 
@@ -142,6 +163,9 @@ def incident_row(revised: IncidentRevised, now: datetime) -> dict[str, object]:
         "flapping": revised.flapping,
         "evidence": [observation.model_dump(mode="json") for observation in event.evidence],
         "labels": dict(revised.labels),
+        "priority": revised.priority,
+        "seen_before": revised.seen_before,
+        "silenced": revised.silenced,
         "updated_at": now,
     }
 

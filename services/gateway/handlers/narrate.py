@@ -84,6 +84,8 @@ def _incident(event: Incident) -> Moment | None:
         + (f", expected {seen.expected}" if seen.expected else "")
         for seen in event.evidence[:5]
     ]
+    evidence += [f"priority {event.priority}"] if event.priority else []
+    evidence += [f"silenced: {event.silenced}"] if event.silenced else []
     match event.transition:
         case Transition.OPENED:
             return _moment(Act.SEEN, event, "detector", f"{event.severity} {about}: {event.summary}", evidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.contracts.detector import Health
+from shared.contracts.gateway import Silence
 from shared.contracts.learner import Knowledge
 
 
@@ -14,6 +15,7 @@ class Knowing:
 
     health: dict[str, Health] = field(default_factory=dict)
     knowledge: dict[str, Knowledge] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
 
     async def health_seen(self, key: str, event: Health | None) -> None:
         if event is None:
@@ -26,3 +28,9 @@ class Knowing:
             self.knowledge.pop(key, None)
         else:
             self.knowledge[key] = event
+
+    async def silence_seen(self, key: str, event: Silence | None) -> None:
+        if event is None:
+            self.silences.pop(key, None)
+        else:
+            self.silences[key] = event

@@ -2,6 +2,6 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession as Session
 
-from services.gateway.store.tables import AuditRow, Base, LatestRow, PackRow, TimelineRow, TokenRow
+from services.gateway.store.tables import AuditRow, Base, LatestRow, PackRow, SilenceRow, TimelineRow, TokenRow
 
-__all__ = ["AuditRow", "Base", "LatestRow", "PackRow", "Session", "TimelineRow", "TokenRow"]
+__all__ = ["AuditRow", "Base", "LatestRow", "PackRow", "Session", "SilenceRow", "TimelineRow", "TokenRow"]

@@ -109,6 +109,23 @@ class PackRow(Base):
     body: Mapped[dict[str, JsonValue] | None] = mapped_column(JSONB(none_as_null=True))
 
 
+class SilenceRow(Base):
+    """A silence, in one of a bounded number of slots."""
+
+    __tablename__ = "silence"
+
+    slot: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    id: Mapped[UUID] = mapped_column(Uuid)
+    component: Mapped[str] = mapped_column(Text)
+    pattern: Mapped[str] = mapped_column(Text)
+    labels: Mapped[dict[str, JsonValue]] = mapped_column(JSONB)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
 class AuditRow(Base):
     """What people did or were refused."""
 

@@ -136,6 +136,11 @@ async def newest(session: AsyncSession, kind: str, key: str) -> Body | None:
     return row.body if row else None
 
 
+async def newest_of_kind(session: AsyncSession, kind: str, keys: Sequence[str]) -> dict[str, Body]:
+    query = select(LatestRow.key, LatestRow.body).where(LatestRow.kind == kind, LatestRow.key.in_(keys))
+    return dict((await session.execute(query)).all())
+
+
 async def newest_of_case(session: AsyncSession, kind: str, case_id: UUID) -> list[Body]:
     query = select(LatestRow.body).where(LatestRow.case_id == case_id, LatestRow.kind == kind).order_by(LatestRow.at)
     return list((await session.execute(query)).scalars())

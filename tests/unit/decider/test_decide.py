@@ -499,3 +499,30 @@ def test_a_recommendation_becomes_a_question_with_a_plan_within_the_knobs_bounds
 
 def test_every_reason_has_a_meaning() -> None:
     assert set(MEANING) == set(Reason)
+
+
+# ---- silences and storms
+
+
+def test_what_is_silenced_is_only_observed() -> None:
+    ruling = ruled(case(silenced="maintenance Sat 02:00/04:00"))
+    assert verdict(ruling) == (Verdict.OBSERVE, Reason.SILENCED, None)
+    assert "maintenance Sat 02:00/04:00" in ruling.explanation
+    assert not ruling.is_transient
+
+
+def test_a_person_may_heal_what_is_silenced() -> None:
+    asked = case(kind=CaseKind.REQUEST, requested=Requested("restart", "ann"))
+    assert verdict(ruled(asked)) == (Verdict.EXECUTE, Reason.MANUAL, "restart")
+    approval = Approval("ann", "restart", "payments")
+    assert ruled(case(silenced="silence 1"), approval=approval).reason is Reason.APPROVED
+
+
+def test_a_storm_is_a_brake_that_time_lets_go_and_people_overrule() -> None:
+    stormy = target(storm="5 of 9 components of shop alarm since 12:00:00 UTC")
+    ruling = ruled(case(), stormy)
+    assert verdict(ruling) == (Verdict.ABSTAIN, Reason.STORM, "restart")
+    assert "5 of 9" in ruling.explanation
+    assert ruling.is_transient
+    asked = case(kind=CaseKind.REQUEST, requested=Requested("restart", "ann"))
+    assert ruled(asked, stormy).reason is Reason.MANUAL

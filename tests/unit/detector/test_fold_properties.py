@@ -8,12 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.detector.domain.fold import PartitionState, SnapshotError
-from services.detector.domain.signals import IncidentRevised
-from tests.unit.detector.lines import Reading, Timeline, watch
+from services.detector.domain.fold import TICK_PROBE, PartitionState, SnapshotError
+from services.detector.domain.signals import CheckSeen, IncidentRevised, Result
+from tests.unit.detector.lines import T0, Reading, Timeline, watch
 
 SECTIONS = {
-    "rules": [{"metric": "cpu_percent", "above": 90, "for_s": 4}],
+    "components": {"web": {"slo": {"availability": 0.9, "latency_p99_ms": 100, "window_scale": 0.01}}, "db": {}},
+    "rules": [
+        {"metric": "cpu_percent", "above": 90, "clear_below": 70, "for_s": 4},
+        {"id": "busy", "expr": "cpu_percent > 80 and sum(rate(http_requests_total[1m])) > 2", "for_s": 2},
+        {"id": "shrunk", "expr": "level < level offset 40s"},
+    ],
+    "expects": [{"component": "db", "metric": "level", "within_s": 30}],
+    "maintenance": [{"component": "db", "when": "30 * * * * for 5m"}],
     "ratios": [{"component": "*", "window_s": 10, "min_events": 5}],
     "log_patterns": [{"id": "odd", "match": "odd", "burst": 3, "window_s": 8}],
 }
@@ -26,6 +33,9 @@ STEP = st.one_of(
     st.tuples(st.just("log"), COMPONENT, st.sampled_from(["odd", "OperationalError", "fine"]), st.just("")),
     st.tuples(st.just("external"), COMPONENT, st.booleans(), st.sampled_from(["a", "b"])),
     st.tuples(st.just("repair"), COMPONENT, st.just(""), st.just("")),
+    st.tuples(st.just("tick"), COMPONENT, st.just(""), st.just("")),
+    st.tuples(st.just("replicas"), COMPONENT, st.floats(0, 100), st.sampled_from(["a", "b", "c"])),
+    st.tuples(st.just("took"), COMPONENT, st.integers(0, 60), st.sampled_from(["0.1", "0.5"])),
 )
 STORY = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 1.0, 2.0, 40.0, 200.0]), STEP), max_size=60)
 
@@ -44,6 +54,18 @@ def play(timeline: Timeline, story: list[tuple[float, tuple[str, str, object, st
             timeline.log(second, str(what), component=component)
         elif kind == "external":
             timeline.external(second, bool(what), which, component)
+        elif kind == "tick":
+            seen = CheckSeen(component, TICK_PROBE, "custom", Result.OK, T0 + second)
+            timeline.told += timeline.fold.check(seen, T0 + second)
+        elif kind == "replicas":
+            levels = {name: float(what) if name == which else 20.0 for name in ("a", "b", "c", "d")}  # type: ignore[arg-type]
+            readings = [Reading("queue_load", level, {"pod": name}) for name, level in levels.items()]
+            timeline.metrics(second, *readings, component=component)
+        elif kind == "took":
+            bounds = [
+                Reading("http_request_duration_seconds_bucket", float(what), {"le": le}) for le in (which, "+Inf")
+            ]  # type: ignore[arg-type]
+            timeline.metrics(second, *bounds, component=component)
         else:
             timeline.told += timeline.fold.repair(component, 1_700_000_000.0 + second)
     return second
@@ -96,3 +118,22 @@ def test_a_pack_change_keeps_what_is_known(story) -> None:  # type: ignore[no-un
 def test_what_is_no_snapshot_is_refused() -> None:
     with pytest.raises(SnapshotError, match="not a snapshot"):
         PartitionState(watch()).restore(b"{}")
+
+
+@given(STORY)
+@settings(max_examples=100, deadline=None)
+def test_flapping_never_loses_a_resolution(story) -> None:  # type: ignore[no-untyped-def]
+    """However it went to and fro: when all is well for long enough, every incident of our own seeing is resolved."""
+    timeline = Timeline(watch(**SECTIONS))
+    now = play(timeline, story, 0.0)
+    for second in range(0, 4_200, 20):
+        at = now + second
+        for component in ("web", "db", "stranger"):
+            for kind in ("http", "process"):
+                timeline.check(at, "ok", component=component, kind=kind)
+            readings = [Reading("queue_load", 20.0, {"pod": name}) for name in ("a", "b", "c", "d")]
+            readings += [Reading("cpu_percent", 5.0), Reading("level", 1_000.0 + second)]
+            timeline.metrics(at, *readings, component=component)
+        play(timeline, [(0.0, ("tick", "web", "", ""))], at)
+    newest = {told.incident_id: told for told in timeline.incidents}
+    assert [told for told in newest.values() if told.resolved_at is None and told.method != "external"] == []

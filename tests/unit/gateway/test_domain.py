@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.domain.access import MIN_TOKEN_CHARS, Role, allows, new_token, token_hash
-from services.gateway.domain.health import overall
+from services.gateway.domain.health import confidence, overall
 from services.gateway.domain.pack_changes import ChangeKind, Collision, Json, PackChange, changes, collisions
 from services.gateway.domain.pages import Cursor, CursorError
 from services.gateway.domain.story import Act, Moment, tell
@@ -157,3 +157,9 @@ class TestThrottle:
 )
 def test_the_whole_is_as_healthy_as_its_worst_part(statuses: list[str], expected: str) -> None:
     assert overall(statuses) == expected
+
+
+def test_b06_confidence_in_the_whole_is_the_share_of_parts_that_are_known() -> None:
+    """Requirement B06: a health report carries a confidence score."""
+    assert confidence(["healthy", "critical", "unknown", "warning"]) == 0.75
+    assert confidence([]) == 0.0

@@ -11,7 +11,20 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.handlers.http import act, admin, decisions, live, logs, observe, otlp, packs, reports, schemas
+from services.gateway.handlers.http import (
+    act,
+    admin,
+    decisions,
+    live,
+    logs,
+    observe,
+    otlp,
+    packs,
+    reports,
+    schemas,
+    silences,
+    situations,
+)
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
 from services.gateway.handlers.http.ingest.common import MAX_REPORT_BYTES, REPORT_PATHS
@@ -70,7 +83,17 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
     app.state.deps = deps
     add_problem_handlers(app)
     _add_health(app)
-    for router in (observe.router, logs.router, reports.router, act.router, packs.router, live.router, admin.router):
+    for router in (
+        situations.router,
+        observe.router,
+        logs.router,
+        reports.router,
+        act.router,
+        silences.router,
+        packs.router,
+        live.router,
+        admin.router,
+    ):
         app.include_router(router)
     app.include_router(decisions.router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):

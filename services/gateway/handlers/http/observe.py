@@ -11,12 +11,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
-from services.gateway.domain.health import overall
+from services.gateway.domain.health import confidence, overall
 from services.gateway.domain.story import tell
 from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Deps, Paged, Viewer, Wired
 from services.gateway.handlers.http.problems import ApiError, not_found
 from services.gateway.handlers.http.schemas import Listing, Success
+from services.gateway.handlers.http.situations import situation_of
 from services.gateway.handlers.narrate import RECORDED, narrate_all
 from services.gateway.store import Session, figures, packs, timeline
 from services.gateway.store.figures import Tally
@@ -72,6 +73,7 @@ async def health_now(deps: Deps, session: Session) -> schemas.SystemHealth:
     return schemas.SystemHealth(
         overall_status=worst,
         action_required=worst == HealthStatus.CRITICAL or waiting > 0,
+        confidence=round(confidence(component.status for component in components if component.watched), 2),
         checks=schemas.Checks(
             database=schemas.DatabaseCheck(status=HealthStatus.HEALTHY, latency_ms=round(database_ms, 2)),
             docker=schemas.DockerCheck(status=HealthStatus(docker), containers_running=len(running)),
@@ -102,6 +104,7 @@ def _component_health(deps: Deps) -> list[schemas.ComponentHealth]:
                     since=known.since if known else None,
                     error_count=known.error_count if known else 0,
                     open_incidents=list(known.open_incidents) if known else [],
+                    error_budgets=dict(known.error_budgets) if known else {},
                 )
             )
     return found
@@ -164,9 +167,17 @@ async def list_incidents(
     paged: Paged,
     status: Annotated[Literal["open", "resolved"] | None, Query(description="Only these.")] = None,
     component: Component = None,
+    group: Annotated[
+        UUID | None, Query(description="Only those that belong to this incident's situation (`/api/situations`).")
+    ] = None,
 ) -> Listing[Incident]:
     """Incidents in their newest state, newest first."""
     async with deps.units.begin() as unit:
+        if group is not None:
+            members = await situation_of(deps, unit.session, group)
+            chosen = [each for each in members if component is None or each.component == component]
+            wanted = {"open": True, "resolved": False}.get(status or "")
+            return Listing(data=[each for each in chosen if wanted is None or each.is_open is wanted])
         statuses = [status] if status else []
         page = await timeline.page(unit.session, "incident", paged.limit, paged.cursor, statuses, component)
     return listing(Incident, page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
@@ -79,11 +79,17 @@ class ComponentHealth(BaseModel):
     since: AwareDatetime | None
     error_count: int
     open_incidents: list[str]
+    error_budgets: dict[str, float] = Field(
+        default={}, description="Share of each objective's error budget that is left; below 0: overdrawn."
+    )
 
 
 class SystemHealth(BaseModel):
     overall_status: HealthStatus
     action_required: bool = Field(description="Something is critical, or a decision waits for a person.")
+    confidence: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the watched components whose health is known."
+    )
     checks: Checks
     components: list[ComponentHealth]
 
@@ -120,6 +126,16 @@ class SystemState(BaseModel):
     running: list[RunProgress]
     asking: list[Asking]
     open_recommendations: int
+
+
+class SituationInfo(BaseModel):
+    """Incidents that belong together: the first stands for all, the others are what it brought about."""
+
+    group_id: UUID
+    status: Literal["open", "resolved"]
+    priority: str
+    components: list[str]
+    incidents: list[Incident]
 
 
 class IncidentStory(BaseModel):
@@ -186,6 +202,31 @@ class HealBody(BaseModel):
     component: Token
     playbook: Token
     comment: str = Field(default="", max_length=1024)
+
+
+Glob = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SilenceBody(BaseModel):
+    """What to silence, and for how long. `*` and `?` stand for any text."""
+
+    component: Glob = "*"
+    pattern: Glob = "*"
+    labels: dict[str, Glob] = Field(default={}, max_length=20)
+    for_s: float = Field(gt=0, le=30 * 86_400, description="Seconds, from `starts_at` on.")
+    starts_at: AwareDatetime | None = Field(default=None, description="None: now.")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class SilenceInfo(BaseModel):
+    id: UUID
+    component: str
+    pattern: str
+    labels: dict[str, str]
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    reason: str
+    created_by: str
 
 
 class Requested(BaseModel):

@@ -1,4 +1,4 @@
-"""Decisions: what another policy would be worth, whether confidence tells the truth, what trying costs, and the time."""
+"""Decisions: what another policy would be worth, whether confidence tells the truth, what trying costs, and time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from uuid import UUID
 
 from services.cli.bench._digits import ACTIONS, Problem, problem
 from services.cli.bench.results import Report, Row
-from services.decider.domain import Case, CaseKind, Cause, Inputs, Record, Target, decide
 from services.decider.domain import offpolicy as op
 from services.decider.domain.calibration import Foretold, calibration
 from services.decider.domain.confidence import posterior, prior, shifted
-from services.decider.domain.model import ConfidenceModel
+from services.decider.domain.decide import decide
+from services.decider.domain.model import Case, Cause, ConfidenceModel, Inputs, Record, Target
 from services.decider.domain.record import dump_inputs
 from services.decider.domain.strategy import thompson
+from services.decider.domain.vocabulary import CaseKind
 from shared.packs import Category, Component, Mode, Playbook, Policy
 
 SEEDS = 30
 THRESHOLD = 0.85
 INCIDENTS = 1_000
 NOTES = (
-    f"scikit-learn's digits as a bandit with known truth, {SEEDS} shuffles: a part of the images teaches, on the other "
-    "a policy runs and is logged. Value: relative error of the value estimated for another policy, and how often its "
-    "95 % interval holds the truth. Confidence: a weak classifier diagnoses, the action for what it says is run, and "
-    "the chance to help is foretold before each run from the runs before; `sure` are those of at least 85 % confidence. "
-    "Regret: share of decisions lost against the best fixed action for each diagnosis, below zero is gained. The "
-    "reward model's penalty and weights were chosen on 60 other shuffles."
+    f"scikit-learn's digits as a bandit with known truth, {SEEDS} shuffles: a part of the images teaches, on the "
+    "other a policy runs and is logged. Value: relative error of the value estimated for another policy, and how often "
+    "its 95 % interval holds the truth. Confidence: a weak classifier diagnoses, the action for what it says is run, "
+    "and the chance to help is foretold before each run from the runs before; `sure` are those of at least 85 % "
+    "confidence. Regret: share of decisions lost against the best fixed action for each diagnosis, below zero is "
+    "gained. The reward model's penalty and weights were chosen on 60 other shuffles."
 )
 
 
@@ -123,15 +124,19 @@ type Arms = list[tuple[float, float]]
 
 def _regret(problems: Sequence[Problem]) -> Iterator[Row]:
     learners: dict[str, tuple[Callable[[Arms, Random], int], bool]] = {
-        "Homeostat (thompson, diagnosis as prior)": (thompson, True),
+        "Homeostat (thompson, diagnosis as prior)": (_thompson, True),
         "Homeostat (fixed: the likeliest)": (_likeliest, True),
         "epsilon-greedy 10 %, diagnosis as prior": (_epsilon_greedy, True),
-        "thompson without a prior": (thompson, False),
+        "thompson without a prior": (_thompson, False),
         "epsilon-greedy 10 % without a prior": (_epsilon_greedy, False),
     }
     for name, (learner, informed) in learners.items():
         lost = [_lost(one, learner, Random(f"{seed}"), informed=informed) for seed, one in enumerate(problems)]
         yield Row(f"regret: {name}", {"regret": fmean(lost)})
+
+
+def _thompson(arms: Arms, rng: Random) -> int:
+    return thompson(arms, rng.betavariate)
 
 
 def _likeliest(arms: Arms, _rng: Random) -> int:

@@ -53,6 +53,9 @@ def test_one_choice_is_no_choice(strategy: str) -> None:
 
 def test_the_probability_is_how_often_it_is_taken() -> None:
     posteriors = [(8.0, 2.0), (7.0, 3.0)]
-    often = sum(thompson(posteriors, Random(number)) == 0 for number in range(1_000)) / 1_000
+    rng = Random(1)
+    often = sum(thompson(posteriors, rng.betavariate) == 0 for _ in range(2_000)) / 2_000
     index, probability = pick("thompson", posteriors, "any")
-    assert probability == pytest.approx(often if index == 0 else 1 - often, abs=0.1)
+    assert probability == pytest.approx(often if index == 0 else 1 - often, abs=0.05)
+    hashed = sum(pick("thompson", posteriors, f"{number}")[0] == 0 for number in range(300)) / 300
+    assert hashed == pytest.approx(often, abs=0.1)

@@ -351,8 +351,11 @@ def closed_copy(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_tmp_path(tmp_path: Path) -> Path:
     """A temporary directory whose parents others may traverse, as those of /var/cache are."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.name.startswith("pytest-of-") or directory == directory.parent:
+            break
         directory.chmod(0o711)
+    directory.chmod(0o711)
     return tmp_path
 
 

@@ -9,7 +9,8 @@ comma := ,
 PYTHON := $(VENV)/bin/python
 HOMEOSTAT := $(VENV)/bin/homeostat
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
-WORKERS ?= 2  # processes of tests that wait more than they work, each with servers of its own
+# Processes for tests that wait more than they work, each with servers of its own.
+WORKERS ?= 2
 DATA := $(if $(HOMEOSTAT_BENCH_DATA),$(HOMEOSTAT_BENCH_DATA),$(wildcard ../shared/data))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 

@@ -75,6 +75,8 @@ policies = st.builds(
     min_healthy=st.sampled_from([{}, {"web": 0.5}, {"web": 1.0}]),
     freeze=st.sampled_from([(), ("Wed 11:00/Wed 13:00",), ("Thu 11:00/Fri 13:00",)]),
     earn_auto_after_runs=st.sampled_from([None, 5]),
+    strategy=st.sampled_from(["fixed", "ab", "thompson"]),
+    confidence_model=st.sampled_from(["posterior", "record-shift"]),
 )
 ledgers = st.builds(
     Ledger,

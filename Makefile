@@ -78,8 +78,8 @@ containers: install ## The image, compose and integration tests on a Docker engi
 	@$(VENV)/bin/pytest -m containers tests/integration
 	@HOMEOSTAT_TEST_SERVERS=containers $(VENV)/bin/pytest tests/integration/kernel
 
-as-ordinary-user: install ## Unit and end-to-end tests and the demo as a user that is not root (needs root)
-	@tests/as_ordinary_user.sh '$(or $(DO),make unit e2e demo)'
+as-ordinary-user: install ## End-to-end tests and the demo as a user that is not root (needs root)
+	@tests/as_ordinary_user.sh '$(or $(DO),make e2e demo)'
 
 compose-up: ## Everything in containers (PROFILES=shop,observability for more)
 	@deploy/make-secrets.sh

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import asyncpg
 import nats
 import pytest
+from prometheus_client import generate_latest
+from sqlalchemy import make_url
 
 from services.gateway.handlers.http.api import openapi_document
 from shared.bus.streams import DLQ, EVENTS, INGEST, STATE
 from shared.settings import SERVICES
 from tests.conftest import Platform
-from tests.integration.test_gateway import started
+from tests.integration.test_detector_probes_packs import detector
+from tests.integration.test_gateway import ADMIN, started
 
 Eventually = Callable[..., Awaitable[None]]
 
@@ -175,3 +179,84 @@ async def test_a_service_reads_no_table_of_another(platform: Platform, service: 
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.fetch(f'select 1 from {row["schemaname"]}."{row["tablename"]}"')
     await connection.close()
+
+
+# ---- canaries: secrets that are planted, and looked for wherever something is kept or said
+
+PACK = """\
+pack: vault
+components:
+  web: {}
+  books: {}
+  cache: {}
+probes:
+  - {component: web, every_s: 0.2, http: {url: "http://127.0.0.1:1/", headers: {X-Key: {env: CANARY_HEADER}}}}
+  - {component: books, every_s: 0.2, postgres: {dsn: {env: CANARY_DSN}}}
+  - {component: cache, every_s: 0.2, redis: {url: {env: CANARY_URL}}}
+"""
+
+
+async def _everything_kept(platform: Platform) -> dict[str, str]:
+    """Every message of every stream and every table of every service, as text, by where it is."""
+    kept: dict[str, str] = {}
+    client = await platform.connect_nats()
+    jetstream = client.jetstream()
+    for stream in (INGEST, EVENTS, STATE, DLQ):
+        state = (await jetstream.stream_info(stream)).state
+        kept[f"stream {stream}"] = ""
+        for seq in range(max(1, state.first_seq), state.last_seq + 1):
+            with suppress(nats.js.errors.NotFoundError):
+                message = await jetstream.get_msg(stream, seq)
+                kept[f"stream {stream}"] += f"{message.subject} {message.headers} {(message.data or b'').decode()}\n"
+    await client.close()
+    connection = await platform.connect_postgres()
+    for schema, table in await connection.fetch(
+        "select schemaname, tablename from pg_tables where schemaname = any($1)", list(SERVICES)
+    ):
+        rows = await connection.fetch(f'select to_jsonb(t)::text as row from {schema}."{table}" t')
+        kept[f"table {schema}.{table}"] = "\n".join(row["row"] for row in rows)
+    await connection.close()
+    return kept
+
+
+async def test_no_secret_is_kept_or_said_anywhere(
+    platform: Platform,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    canaries = {name: f"canary{name}{uuid4().hex}" for name in ("header", "dsn", "url", "bearer")}
+    server = make_url(platform.dsn()).set(password=canaries["dsn"], username="learner")
+    monkeypatch.setenv("CANARY_HEADER", canaries["header"])
+    monkeypatch.setenv("CANARY_DSN", server.render_as_string(hide_password=False))
+    monkeypatch.setenv("CANARY_URL", f"redis://:{canaries['url']}@127.0.0.1:1/0")
+    answers: list[str] = []
+    async with started(platform) as gateway, detector(platform):
+        async with await gateway.token("viewer") as client:
+            canaries["token"] = client.headers["authorization"].removeprefix("Bearer ")
+            answers.append((await client.get("/api/tokens")).text)
+        wrong = {"Authorization": f"Bearer {canaries['bearer']}"}
+        answers.append((await gateway.client.get("/api/incidents", headers=wrong)).text)
+        applied = await gateway.apply(PACK)
+        assert applied.is_success, applied.text
+
+        async def all_three_are_ill() -> bool:
+            return {one["component"] for one in await gateway.get("/api/incidents")} == {"web", "books", "cache"}
+
+        await eventually(all_three_are_ill, within_s=20)
+        shown = ("incidents", "autonomous/system-state", "monitoring/health", "packs/vault", "audit", "tokens")
+        answers += [(await gateway.client.get(f"/api/{route}")).text for route in shown]
+        kept = await _everything_kept(platform)
+    canaries |= {"admin": ADMIN, "database": platform.role_password("gateway")}
+    said = capfd.readouterr()
+    kept |= {"answers": "\n".join(answers), "logs": f"{said.out}{said.err}{caplog.text}"}
+    kept["metrics"] = generate_latest().decode()
+    assert (
+        "web" in kept["table gateway.audit"] or "vault" in kept["table gateway.audit"]
+    )  # something was looked through
+    assert "detector.incident" in kept[f"stream {EVENTS}"]
+    leaks = [
+        f"{name} in {place}" for name, secret in canaries.items() for place, text in kept.items() if secret in text
+    ]
+    assert leaks == []

@@ -48,11 +48,32 @@ class FileRestore(Part):
 
 
 class FileSet(Part):
-    """Sets one key of a TOML or JSON file, keeping the rest of the file as it is."""
+    """Sets one key of a TOML, JSON, YAML or INI file, keeping the rest of the file as it is."""
 
     path: Path
     key: str
     value: str | int | float | bool
+
+
+class ConfigStep(Part):
+    """Moves one number of a TOML, JSON, YAML or INI file by one step, never beyond its bounds."""
+
+    path: Path
+    key: str
+    multiply: Annotated[float, Field(gt=0)] | None = None
+    add: float | None = None
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _moves_within_bounds(self) -> ConfigStep:
+        if (self.multiply is None) == (self.add is None):
+            raise ValueError("config.step has exactly one of `multiply` and `add`")
+        if self.multiply == 1 or self.add == 0:
+            raise ValueError("config.step must move: `multiply` other than 1, or `add` other than 0")
+        if self.min >= self.max:
+            raise ValueError(f"config.step needs min < max, not {self.min:g} and {self.max:g}")
+        return self
 
 
 class HttpCall(Part):
@@ -81,6 +102,7 @@ class Step(Part):
     docker_start: DockerAction | None = Field(None, alias="docker.start")
     file_restore_last_good: FileRestore | None = Field(None, alias="file.restore_last_good")
     file_set: FileSet | None = Field(None, alias="file.set")
+    config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
     timeout_s: Seconds = 30
@@ -107,10 +129,11 @@ ACTUATORS = (
     "docker.start",
     "file.restore_last_good",
     "file.set",
+    "config.step",
     "http.call",
     "sql.execute",
 )
-REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "process.reload"})
+REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "config.step", "process.reload"})
 """Actions whose effect a rollback undoes byte for byte, given a backup (a reload only re-reads files)."""
 
 

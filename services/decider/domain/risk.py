@@ -11,6 +11,7 @@ BASE_RISKS = {
     "file.restore_last_good": 0.10,
     "process.reload": 0.10,
     "file.set": 0.15,
+    "config.step": 0.15,
     "process.start": 0.15,
     "docker.start": 0.15,
     "process.restart": 0.20,

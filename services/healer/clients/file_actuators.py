@@ -1,4 +1,4 @@
-"""file.restore_last_good and file.set: a configuration file is replaced whole or not at all."""
+"""file.restore_last_good, file.set and config.step: a configuration file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from services.healer.clients import files
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, number, text
 from services.healer.clients.files import FileCopy, FileError, FileState
-from services.healer.domain.documents import DocumentError, get_key, set_key
-from shared.packs.model import FileSet
+from services.healer.domain.documents import DocumentError, Scalar, get_key, set_key
+from services.healer.domain.stepping import StepError, stepped
+from shared.packs.model import ConfigStep, FileSet
 
 
 async def _read(path: str) -> FileCopy:
@@ -32,6 +33,25 @@ async def _replace(wanted: FileCopy, seen: Facts) -> bool:
 
 def _short(sha256: str) -> str:
     return sha256[:12] or "no file"
+
+
+def _value(now: FileCopy, key: str) -> Scalar:
+    if not now.state.exists:
+        raise ActuatorError(f"{now.state.path} doesn't exist: a key is changed in a file that is there")
+    try:
+        return get_key(now.content, now.state.path, key)
+    except DocumentError as error:
+        raise ActuatorError(str(error)) from error
+
+
+def _edited(now: FileCopy, key: str, value: Scalar) -> FileCopy:
+    if not now.state.exists:
+        raise ActuatorError(f"{now.state.path} doesn't exist: a key is changed in a file that is there")
+    try:
+        content = set_key(now.content, now.state.path, key, value)
+    except DocumentError as error:
+        raise ActuatorError(str(error)) from error
+    return FileCopy(replace(now.state, sha256=files.digest(content)), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +102,7 @@ class RestoreLastGood:
 
 @dataclass(frozen=True, slots=True)
 class SetKey:
-    """Sets one key of a TOML or JSON file; the rest of the file stays byte for byte."""
+    """Sets one key of a TOML, JSON, YAML or INI file; the rest of the file stays byte for byte."""
 
     context: Context
     action: FileSet
@@ -95,22 +115,13 @@ class SetKey:
     def files(self) -> Sequence[str]:
         return (self.action.path,)
 
-    def _edited(self, now: FileCopy) -> FileCopy:
-        if not now.state.exists:
-            raise ActuatorError(f"{self.action.path} doesn't exist: file.set changes a file, it doesn't make one")
-        try:
-            content = set_key(now.content, self.action.path, self.action.key, self.action.value)
-        except DocumentError as error:
-            raise ActuatorError(str(error)) from error
-        return FileCopy(replace(now.state, sha256=files.digest(content)), content)
-
     async def observe(self) -> Facts:
         now = await _read(self.action.path)
-        wanted = self._edited(now)
+        wanted = _edited(now, self.action.key, self.action.value)
         return {
             "sha256": now.state.sha256,
             "wanted_sha256": wanted.state.sha256,
-            "from": get_key(now.content, self.action.path, self.action.key),
+            "from": _value(now, self.action.key),
         }
 
     def describe(self, seen: Facts) -> str:
@@ -120,8 +131,54 @@ class SetKey:
         now = await _read(self.action.path)
         if now.state.sha256 == seen["wanted_sha256"]:
             return Done(f"{self.action.key} is {self.action.value!r} already", changed=False)
-        await _replace(self._edited(now), seen)
+        await _replace(_edited(now, self.action.key, self.action.value), seen)
         return Done(f"{self.action.key}: {seen['from']!r} → {self.action.value!r}")
+
+    async def undo(self, before: Facts, now: Facts, *, files_restored: bool) -> Done:
+        return Done("put back from the backup", changed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StepKey:
+    """Moves one number of a configuration file by one step within its bounds.
+
+    Where it goes is reckoned once, when looking: a repetition goes to the same place, never a step further.
+    """
+
+    context: Context
+    action: ConfigStep
+
+    @property
+    def resource(self) -> str:
+        return f"file:{self.action.path}"
+
+    @property
+    def files(self) -> Sequence[str]:
+        return (self.action.path,)
+
+    async def observe(self) -> Facts:
+        now = await _read(self.action.path)
+        old = _value(now, self.action.key)
+        try:
+            new = stepped(old, self.action)
+        except StepError as error:
+            raise ActuatorError(f"{self.action.key} in {self.action.path} {error}") from error
+        wanted = _edited(now, self.action.key, new)
+        return {"sha256": now.state.sha256, "wanted_sha256": wanted.state.sha256, "from": old, "to": new}
+
+    def describe(self, seen: Facts) -> str:
+        bounds = f"within {self.action.min:g} to {self.action.max:g}"
+        return f"step {self.action.key} in {self.action.path} from {seen['from']} to {seen['to']} ({bounds})"
+
+    async def apply(self, seen: Facts) -> Done:
+        now = await _read(self.action.path)
+        if now.state.sha256 == seen["wanted_sha256"]:
+            return Done(f"{self.action.key} is {seen['to']} already", changed=False)
+        to = seen["to"]
+        if not isinstance(to, int | float):
+            raise TypeError(f"fact 'to' is {to!r}, not a number")
+        await _replace(_edited(now, self.action.key, to), seen)
+        return Done(f"{self.action.key}: {seen['from']} → {to}")
 
     async def undo(self, before: Facts, now: Facts, *, files_restored: bool) -> Done:
         return Done("put back from the backup", changed=False)

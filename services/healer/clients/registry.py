@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from services.healer.clients.base import Actuator, Context
 from services.healer.clients.docker_actuators import DockerRestart, DockerStart
-from services.healer.clients.file_actuators import RestoreLastGood, SetKey
+from services.healer.clients.file_actuators import RestoreLastGood, SetKey, StepKey
 from services.healer.clients.files import absolute
 from services.healer.clients.http_actuator import CallHttp
 from services.healer.clients.process_actuators import (
@@ -20,6 +20,7 @@ from services.healer.clients.process_actuators import (
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
 from shared.packs.model import (
+    ConfigStep,
     DockerAction,
     FileRestore,
     FileSet,
@@ -29,7 +30,7 @@ from shared.packs.model import (
     Step,
 )
 
-type Action = ProcessAction | DockerAction | FileRestore | FileSet | HttpCall | SqlStatement
+type Action = ProcessAction | DockerAction | FileRestore | FileSet | ConfigStep | HttpCall | SqlStatement
 
 
 def _make[A](kind: type[A], make: Callable[[A, Context, Spawner], Actuator]) -> Callable[..., Actuator]:
@@ -50,6 +51,7 @@ ACTUATORS: Mapping[str, Callable[[Action, Context, Spawner], Actuator]] = {
     "docker.start": _make(DockerAction, lambda a, c, _: DockerStart(c, a)),
     "file.restore_last_good": _make(FileRestore, lambda a, c, _: RestoreLastGood(c, absolute(a.path))),
     "file.set": _make(FileSet, lambda a, c, _: SetKey(c, a.model_copy(update={"path": absolute(a.path)}))),
+    "config.step": _make(ConfigStep, lambda a, c, _: StepKey(c, a.model_copy(update={"path": absolute(a.path)}))),
     "http.call": _make(HttpCall, lambda a, c, _: CallHttp(c, a)),
     "sql.execute": _make(SqlStatement, lambda a, c, _: ExecuteSql(c, a)),
 }

@@ -148,7 +148,14 @@ def test_json_keeps_its_indentation_and_last_newline() -> None:
 
 @pytest.mark.parametrize(
     ("content", "path"),
-    [(b"= broken", "/a.toml"), (b"{", "/a.json"), (b"[1]", "/a.json"), (b"\xff", "/a.toml"), (b"a: 1", "/a.yaml")],
+    [
+        (b"= broken", "/a.toml"),
+        (b"{", "/a.json"),
+        (b"[1]", "/a.json"),
+        (b"\xff", "/a.toml"),
+        (b"a: 1", "/a.xml"),
+        (b"a: [", "/a.yaml"),
+    ],
 )
 def test_what_can_not_be_edited_is_named(content: bytes, path: str) -> None:
     with pytest.raises(DocumentError, match=path):

@@ -112,6 +112,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "refused down unreachable", Nature.REFUSED, (Category.CRASH, 0.6), (Category.HANG, 0.1), (Category.NETWORK, 0.1)
     ),
+    _rule("absent", Nature.SILENT, (Category.CRASH, 0.55), (Category.NETWORK, 0.3), beside="metrics probe"),
     _rule("timeout unresponsive", Nature.SILENT, (Category.TIMEOUT, 0.5), (Category.HANG, 0.45)),
     _rule("slow latency duration", Nature.SLOW, (Category.TIMEOUT, 0.5), (Category.OVERLOAD, 0.4)),
     _rule(
@@ -188,7 +189,8 @@ def prior(pattern: str, log_categories: Mapping[str, Category]) -> tuple[Nature,
     """
     if pattern.startswith("log:"):
         return _log_prior(pattern.removeprefix("log:"), log_categories)
-    return _general_prior(pattern)
+    declared = log_categories.get(pattern)
+    return _general_prior(pattern) if declared is None else _rule_prior(pattern, declared)
 
 
 @lru_cache(maxsize=4_096)
@@ -204,6 +206,14 @@ def _log_prior(id_: str, declared: Mapping[str, Category]) -> tuple[Nature, Caus
     category = declared.get(id_, BUILT_IN_LOGS.get(id_, Category.UNKNOWN))
     weight = _LOG_WEIGHTS.get(category, _LOG_WEIGHT)
     return _LOG_NATURES.get(category, Nature.ERRORS), ((category, weight),) if weight else ()
+
+
+def _rule_prior(pattern: str, declared: Category) -> tuple[Nature, Causes]:
+    """Of a rule whose cause is declared: how it looks from outside is still in its name's words."""
+    nature, _ = _general_prior(pattern)
+    if nature is Nature.OTHER:
+        nature = _LOG_NATURES.get(declared, Nature.ERRORS)
+    return nature, ((declared, _LOG_WEIGHTS.get(declared, _LOG_WEIGHT)),)
 
 
 def words_of(name: str) -> frozenset[str]:

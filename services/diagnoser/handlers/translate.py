@@ -20,6 +20,7 @@ from shared.contracts.detector import Anomaly, Incident
 from shared.contracts.ingest import Change
 from shared.packs import Category
 from shared.packs.book import PackBook
+from shared.packs.library import library
 
 
 def incident(event: Incident) -> IncidentSeen:
@@ -138,10 +139,10 @@ def known_problems(packs: PackBook) -> list[KnownProblem]:
 
 
 def log_categories(packs: PackBook) -> dict[str, Category]:
-    """What packs say of log patterns, by id."""
-    return {
-        pattern.id: pattern.category
-        for applied in packs.packs.values()
-        for pattern in applied.pack.log_patterns
-        if pattern.category is not Category.UNKNOWN
-    }
+    """What packs and the library say of log patterns and of rules, by id."""
+    told: dict[str, Category] = {}
+    for applied in packs.packs.values():
+        known = library().for_pack(applied.pack)
+        told |= {each.id: each.category for each in (*known.log_patterns, *applied.pack.log_patterns)}
+        told |= {rule.id: rule.cause for rule in (*known.rules, *applied.pack.rules) if rule.id}
+    return {id_: category for id_, category in told.items() if category is not Category.UNKNOWN}

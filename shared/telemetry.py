@@ -139,6 +139,19 @@ DECISIONS = Counter(
     "Decisions by what is to be done and the rule that decided. Many `ask`: raise confidence, or answer sooner.",
     ["verdict", "reason"],
 )
+DECISION_BRIER = Gauge(
+    "homeostat_decision_brier",
+    "Mean squared difference of the chance to help and what came of it, 90 days. Above 0.25: worse than a coin.",
+)
+DECISION_CALIBRATION_ERROR = Gauge(
+    "homeostat_decision_calibration_error",
+    "Mean distance of chances foretold from shares that helped. Above 0.1: see `homeostat calibration`, retrain.",
+)
+DECISION_RELIABILITY = Gauge(
+    "homeostat_decision_reliability",
+    "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",
+    ["chance"],
+)
 PREDICTIONS = Counter(
     "homeostat_predictions_total",
     "Failures foretold, by metric; a prediction's later revisions don't count. None in months: check the limits.",

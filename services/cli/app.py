@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from services.cli import act, audit, describe, diagnosis, doctor, logs, measure, observe, operate, packs, silences
+from services.cli import (
+    act,
+    audit,
+    decide,
+    describe,
+    diagnosis,
+    doctor,
+    logs,
+    measure,
+    observe,
+    operate,
+    packs,
+    silences,
+)
 
 app = typer.Typer(
     name="homeostat",
@@ -20,6 +33,8 @@ app.command()(observe.trace)
 app.command()(observe.decisions)
 app.command()(diagnosis.report)
 app.command()(observe.events)
+app.command()(decide.verify)
+app.command()(decide.calibration)
 app.command()(logs.logs)
 app.command()(act.approve)
 app.command()(act.reject)

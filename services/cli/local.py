@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 from sqlalchemy import make_url
@@ -193,20 +192,3 @@ class LocalPlatform:
 
     def _nats_address(self) -> str:
         return "nats://" + self.servers.nats_url("admin").rpartition("@")[2]
-
-
-def run_stoppable[T](work: Coroutine[Any, Any, T]) -> T:
-    """Runs `work`; SIGINT and SIGTERM cancel it, so that what it started is stopped in order.
-
-    Raises:
-        asyncio.CancelledError: it was cancelled that way.
-    """
-
-    async def guarded() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await work
-
-    return asyncio.run(guarded())

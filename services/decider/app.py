@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.decider.handlers import Casework, Handlers, HealthBook, KnowledgeBook, Pace, People, StormBook, World
+from services.decider.handlers import (
+    Casework,
+    Handlers,
+    HealthBook,
+    KnowledgeBook,
+    Pace,
+    People,
+    Review,
+    StormBook,
+    World,
+)
 from services.decider.settings import Settings
 from services.decider.store import Base
-from shared.contracts.decider import Answer, Simulate
+from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Simulate
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
@@ -20,6 +30,7 @@ from shared.runtime import Service, serve
 
 TICK_S = 0.25
 PRUNE_S = 3_600.0
+MEASURE_S = 60.0
 
 
 def build(settings: Settings) -> Service:
@@ -34,7 +45,7 @@ def build(settings: Settings) -> Service:
     )
     world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms)
     work = Casework(world, pace, service.ids)
-    handlers, people = Handlers(work), People(work)
+    handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
     service.bus.watch(Storm, storms.seen)
@@ -46,9 +57,12 @@ def build(settings: Settings) -> Service:
     service.bus.on(Outcome, handlers.outcome)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
+    service.bus.answer("recompute", Recompute, review.recompute)
+    service.bus.answer("calibration", CalibrationRequest, review.calibration)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(TICK_S, "decide-due", handlers.tick)
     service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(MEASURE_S, "measure-calibration", review.measure)
     return service
 
 

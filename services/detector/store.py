@@ -116,6 +116,17 @@ class WatchedFileRow(Base):
     seen_at: Mapped[datetime]
 
 
+class ReadPositionRow(Base):
+    """How far a log has been read: a restart goes on from there."""
+
+    __tablename__ = "read_position"
+
+    probe: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[str] = mapped_column(Text)
+    """In the probe's own words: a place in a file, a journal's cursor, the time of a container's last line."""
+    seen_at: Mapped[datetime]
+
+
 class LogPatternRow(Base):
     """One recurring pattern of a component's log lines."""
 
@@ -210,6 +221,32 @@ async def remember_file(session: AsyncSession, probe: str, sha256: str, now: dat
     await session.execute(
         row.on_conflict_do_update(index_elements=[WatchedFileRow.probe], set_={"sha256": sha256, "seen_at": now})
     )
+
+
+async def known_position(session: AsyncSession, probe: str) -> str | None:
+    """How far the log that a probe follows has been read; None at first sight."""
+    return await session.scalar(select(ReadPositionRow.position).where(ReadPositionRow.probe == probe))
+
+
+async def remember_position(session: AsyncSession, probe: str, position: str, now: datetime) -> None:
+    row = upsert(ReadPositionRow).values(probe=probe, position=position, seen_at=now)
+    changed = {"position": position, "seen_at": now}
+    await session.execute(row.on_conflict_do_update(index_elements=[ReadPositionRow.probe], set_=changed))
+
+
+async def prune_positions(session: AsyncSession, now: datetime, older_than: timedelta) -> None:
+    """Forgets probes that no longer follow anything."""
+    await session.execute(delete(ReadPositionRow).where(ReadPositionRow.seen_at < now - older_than))
+
+
+async def open_probe_incidents(session: AsyncSession) -> list[tuple[str, str]]:
+    """Component and probe of every open incident that a probe found."""
+    found = await session.execute(
+        select(IncidentRow.component, IncidentRow.labels["probe"].astext)
+        .where(IncidentRow.status == "open", IncidentRow.detection_method == "probe")
+        .order_by(IncidentRow.component, IncidentRow.opened_at)
+    )
+    return [(component, probe) for component, probe in found if probe]
 
 
 async def count_open(session: AsyncSession) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.diagnoser.handlers import Experience, Handlers, Patience
+from services.diagnoser.domain.topology import Trust
+from services.diagnoser.handlers import Experience, Handlers, Patience, Topology
+from services.diagnoser.handlers.telemetry import KINDS, Telemetry, TelemetryFold
 from services.diagnoser.settings import Settings
 from services.diagnoser.store import Base
 from shared.contracts.detector import Anomaly, Incident
 from shared.contracts.diagnoser import CalibrationRequest
 from shared.contracts.healer import Outcome, SweepRequest
-from shared.contracts.ingest import Change, ExternalOutcome
+from shared.contracts.ingest import Change, ExternalOutcome, ObservedCalls
 from shared.runtime import Service, serve
 
 TICK_S = 0.25
@@ -27,11 +29,18 @@ def build(settings: Settings) -> Service:
         anomaly_recent=timedelta(seconds=settings.anomaly_recent_s),
         keep=timedelta(days=settings.diagnoser_keep_days),
     )
+    trust = Trust(timedelta(hours=settings.observed_calls_hours), settings.observed_calls_min)
+    topology = Topology(service.packs, trust)
     experience = Experience(keep=timedelta(days=settings.experience_keep_days))
-    handlers = Handlers(packs=service.packs, patience=patience, ids=service.ids, experience=experience)
+    handlers = Handlers(
+        packs=service.packs, patience=patience, ids=service.ids, topology=topology, experience=experience
+    )
+    telemetry = Telemetry(service.packs, patience.settle)
+    service.partitions(kinds=KINDS, make=lambda _partition: TelemetryFold(), commit=telemetry.save)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Anomaly, handlers.anomaly)
     service.bus.on(Change, handlers.change)
+    service.bus.on(ObservedCalls, topology.calls)
     service.bus.on(Outcome, experience.came_out)
     service.bus.on(ExternalOutcome, experience.was_seen)
     service.bus.answer("calibration", CalibrationRequest, experience.calibration)

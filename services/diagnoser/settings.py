@@ -24,3 +24,7 @@ class Settings(ServiceSettings):
     """Changes, anomalies, resolved incidents and their diagnoses are kept this long."""
     experience_keep_days: float = Field(default=365.0, gt=0, le=3_650)
     """What diagnoses turned out to be worth is remembered this long: confidence is calibrated by it."""
+    observed_calls_hours: float = Field(default=24.0, gt=0, le=8_760)
+    """A call that traces no longer show is believed for this long."""
+    observed_calls_min: int = Field(default=3, ge=1, le=1_000_000)
+    """A call that traces showed fewer times is not believed."""

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Numeric, Select, String, Text, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Numeric,
+    Select,
+    String,
+    Text,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.diagnoser.domain import AnomalySeen, ChangeSeen
 from services.diagnoser.domain.history import Judged
+from services.diagnoser.domain.ranking import Deviation, Kind, Seen
+from services.diagnoser.domain.ranking.watch import Told as TelemetryTold
 from services.diagnoser.domain.revise import Told
+from services.diagnoser.domain.topology import Observed
 from shared.contracts.detector import Incident
 from shared.db import service_base
 from shared.packs import Category
@@ -27,6 +45,8 @@ OPEN_LIMIT = 500
 """Open incidents looked at together; beyond this many the oldest are the likely causes."""
 JUDGED_LIMIT = 5_000
 """Newest judgements that are learned from."""
+CALLS_LIMIT = 10_000
+"""Observed calls that the graph is made of."""
 
 
 class IncidentRow(Base):  # type: ignore[misc, valid-type]
@@ -139,6 +159,45 @@ class LabelRow(Base):  # type: ignore[misc, valid-type]
     case_id: Mapped[UUID] = mapped_column(primary_key=True)
     success: Mapped[bool]
     at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TelemetryRow(Base):  # type: ignore[misc, valid-type]
+    """What the series of one component say."""
+
+    __tablename__ = "telemetry"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    noticed_at: Mapped[datetime | None]
+    """Since when they were worth a look, the last time that they were."""
+    deviations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    usual: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class CallsRow(Base):  # type: ignore[misc, valid-type]
+    """Calls that traces show, for as long as they do."""
+
+    __tablename__ = "observed_calls"
+
+    caller: Mapped[str] = mapped_column(String(64), primary_key=True)
+    callee: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    duration_sum_ms: Mapped[float] = mapped_column(Float)
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime] = mapped_column(index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CallsSeen:
+    """Calls from one component to another that were just told of."""
+
+    caller: str
+    callee: str
+    count: int
+    errors: int
+    duration_sum_ms: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +464,89 @@ async def prune_experience(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(LabelRow).where(LabelRow.at < before))
 
 
+# ---- telemetry
+
+
+async def save_telemetry(session: AsyncSession, told: TelemetryTold) -> bool:
+    """Keeps the newest of a component; True when a trouble is new. What is usual again leaves the last trouble there:
+    an incident that is still open began with it."""
+    usual = {"levels": dict(told.seen.levels), "kinds": sorted(told.seen.kinds)}
+    values: dict[str, Any] = {"usual": usual, "at": datetime.fromtimestamp(told.at_s, UTC)}
+    if told.noticed_s is not None:
+        values["noticed_at"] = datetime.fromtimestamp(told.noticed_s, UTC)
+        values["deviations"] = [asdict(one) for one in told.seen.deviations]
+    known = await session.get(TelemetryRow, told.seen.component, populate_existing=True)
+    first = {"noticed_at": None, "deviations": []} | values
+    statement = insert(TelemetryRow).values(component=told.seen.component, **first)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["component"], set_=values, where=TelemetryRow.at <= statement.excluded.at
+        )
+    )
+    before = known.noticed_at if known is not None and known.deviations else None
+    return bool(told.seen.deviations) and before != values.get("noticed_at")
+
+
+async def telemetry_of(session: AsyncSession, components: Collection[str], since: datetime) -> list[Seen]:
+    rows = await session.execute(
+        select(TelemetryRow)
+        .where(TelemetryRow.component.in_(components), TelemetryRow.at >= since)
+        .order_by(TelemetryRow.component)
+        .limit(OPEN_LIMIT)
+    )
+    return [_seen(row) for row in rows.scalars()]
+
+
+def _seen(row: TelemetryRow) -> Seen:
+    found = tuple(Deviation(**{**one, "kind": Kind(one["kind"])}) for one in row.deviations)
+    return Seen(row.component, found, row.usual["levels"], frozenset(map(Kind, row.usual["kinds"])))
+
+
+# ---- observed calls
+
+
+async def take_calls(session: AsyncSession, calls: CallsSeen, since: datetime) -> int:
+    """Adds them up and returns how many there are now; calls not seen after `since` begin anew."""
+    new = insert(CallsRow).values(
+        caller=calls.caller,
+        callee=calls.callee,
+        count=calls.count,
+        errors=calls.errors,
+        duration_sum_ms=calls.duration_sum_ms,
+        first_seen=calls.at,
+        last_seen=calls.at,
+    )
+    still = CallsRow.last_seen >= since
+    sums = {
+        name: case((still, getattr(CallsRow, name) + new.excluded[name]), else_=new.excluded[name])
+        for name in ("count", "errors", "duration_sum_ms")
+    }
+    statement = new.on_conflict_do_update(
+        index_elements=["caller", "callee"],
+        set_={
+            **sums,
+            "first_seen": case((still, CallsRow.first_seen), else_=new.excluded.first_seen),
+            "last_seen": func.greatest(CallsRow.last_seen, new.excluded.last_seen),
+        },
+    ).returning(CallsRow.count)
+    return (await session.execute(statement)).scalar_one()
+
+
+async def observed_calls(session: AsyncSession, since: datetime, min_count: int) -> list[Observed]:
+    """Those seen since then and often enough, the latest if there are too many."""
+    rows = await session.execute(
+        select(CallsRow.caller, CallsRow.callee, CallsRow.count, CallsRow.last_seen)
+        .where(CallsRow.last_seen >= since, CallsRow.count >= min_count)
+        .order_by(CallsRow.last_seen.desc(), CallsRow.caller, CallsRow.callee)
+        .limit(CALLS_LIMIT)
+    )
+    return [Observed(*row) for row in rows]
+
+
+async def prune_calls(session: AsyncSession, before: datetime) -> None:
+    await session.execute(delete(CallsRow).where(CallsRow.last_seen < before))
+
+
 async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     """Forgets what is older than `keep`; open incidents stay."""
     limit = now - keep
@@ -412,6 +554,7 @@ async def prune(session: AsyncSession, now: datetime, keep: timedelta) -> None:
     await session.execute(delete(DiagnosisRow).where(DiagnosisRow.created_at < limit, ~_is_open(DiagnosisRow)))
     await session.execute(delete(ChangeRow).where(ChangeRow.at < limit))
     await session.execute(delete(AnomalyRow).where(AnomalyRow.at < limit))
+    await session.execute(delete(TelemetryRow).where(TelemetryRow.at < limit))
 
 
 def _is_open(diagnosis: type[DiagnosisRow]) -> ColumnElement[bool]:

@@ -43,6 +43,16 @@ class Plan(Wire):
     """The playbook that `then` names, when it names one."""
 
 
+class Counterfactual(Wire):
+    """The smallest change that would have turned a decision, found by deciding again with it."""
+
+    verdict: Verdict
+    """What it would have been."""
+    playbook: str | None = None
+    changes: tuple[str, ...]
+    """All of them together, in words with numbers."""
+
+
 class Decision(CaseEvent):
     """A decision at one revision; `component` is the target. `decision_id` stays: an approval is the next revision."""
 
@@ -68,6 +78,10 @@ class Decision(CaseEvent):
     expires_at: AwareDatetime | None = None
     """When an `ask` lapses."""
     decided_by: str = "homeostat"
+    expected_success: Probability | None = None
+    """Chance that the playbook helps; `confidence` is what it is at least with a probability of 80 %."""
+    counterfactual: Counterfactual | None = None
+    """None where no number or limit decided."""
 
 
 class Verb(StrEnum):
@@ -128,3 +142,62 @@ class Simulated(Wire):
     alternatives: tuple[Alternative, ...]
     explanation: str
     expected_outcome: str
+
+
+class Recompute(Wire):
+    """Has decisions made again from their stored inputs (`cmd.decider.recompute`)."""
+
+    decision_id: UUID | None = None
+    """By default the newest ones."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class Difference(Wire):
+    """A decision that came out otherwise when it was made again: which field, and how."""
+
+    decision_id: UUID
+    field: str
+    stored: str
+    again: str
+
+
+class Recomputed(Wire):
+    """Reply to `Recompute`."""
+
+    checked: int
+    same: int
+    differences: tuple[Difference, ...] = ()
+    verdict: Verdict | None = None
+    """Of the one decision that was asked for, made again."""
+    reason: str = ""
+    explanation: str = ""
+
+
+class CalibrationRequest(Wire):
+    """Asks whether what is said to help with 90 % helps in nine of ten runs (`cmd.decider.calibration`)."""
+
+    days: Annotated[float, Field(gt=0, le=3_650)] = 365
+
+
+class CalibrationBin(Wire):
+    """Runs whose chance to help was foretold as within [low, high)."""
+
+    low: Probability
+    high: Probability
+    runs: int
+    expected: Probability
+    """Mean of what was foretold."""
+    helped: Probability
+    """Share of the runs that helped."""
+
+
+class Calibration(Wire):
+    """Reply to `CalibrationRequest`. All figures are null before the first run."""
+
+    runs: int
+    brier: float | None = None
+    """Mean squared difference of chance and outcome: 0 is perfect, 0.25 is a coin's."""
+    calibration_error: float | None = None
+    """Mean distance of the curve from what was foretold, weighted by runs."""
+    log_loss: float | None = None
+    curve: tuple[CalibrationBin, ...] = ()

@@ -97,6 +97,8 @@ class Anomaly(ComponentEvent):
     score: float
     """How unusual, in robust standard deviations."""
     since: AwareDatetime
+    seen_before: Annotated[int, Field(ge=0)] = 0
+    """How often this series was unusual before."""
 
 
 class HealthStatus(StrEnum):

@@ -52,6 +52,11 @@ class CheckKind(StrEnum):
     DOCKER = "docker"
     SCRAPE = "scrape"
     HOST = "host"
+    REDIS = "redis"
+    SQL = "sql"
+    PROMQL = "promql"
+    JOURNAL = "journal"
+    CERTIFICATE = "certificate"
     CUSTOM = "custom"
 
 

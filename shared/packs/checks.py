@@ -49,7 +49,8 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     named: list[tuple[Place, str]] = []
     for name, component in pack.components.items():
         named += [(("components", name, "calls", i), called) for i, called in enumerate(component.calls)]
-    for section in ("probes", "rules", "ratios", "expects", "limits", "traffic", "signatures", "knobs", "maintenance"):
+    sections = ("probes", "rules", "ratios", "anomalies", "expects", "limits", "traffic", "signatures", "knobs")
+    for section in (*sections, "maintenance"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
     for name, playbook in pack.playbooks.items():
         named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
@@ -129,6 +130,8 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
             urls.append((("probes", i, "http", "url"), probe.http.url))
         if probe.scrape:
             urls.append((("probes", i, "scrape", "url"), probe.scrape.url))
+        if probe.promql:
+            urls.append((("probes", i, "promql", "url"), probe.promql.url))
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:

@@ -45,20 +45,27 @@ from shared.packs.policy import FreezeWindow, Policy
 from shared.packs.schedule import Maintenance
 from shared.packs.watch import (
     PROBE_KINDS,
+    AnomalyRate,
+    Bounds,
     ConfigProbe,
     DockerProbe,
     Expect,
+    ExpectBody,
     HostProbe,
     HttpProbe,
+    JournalProbe,
     Limit,
     LogPattern,
     LogProbe,
     PostgresProbe,
     Probe,
     ProcessProbe,
+    PromqlProbe,
     Ratio,
+    RedisProbe,
     Rule,
     ScrapeProbe,
+    SqlProbe,
     TcpProbe,
     Traffic,
 )
@@ -67,13 +74,16 @@ __all__ = [
     "ACTUATORS",
     "PROBE_KINDS",
     "REVERSIBLE_ACTUATORS",
+    "AnomalyRate",
     "AutomationLevel",
+    "Bounds",
     "Component",
     "ConfigProbe",
     "Criticality",
     "DockerAction",
     "DockerProbe",
     "Expect",
+    "ExpectBody",
     "Expression",
     "FileBackup",
     "FileRestore",
@@ -82,6 +92,7 @@ __all__ = [
     "HostProbe",
     "HttpCall",
     "HttpProbe",
+    "JournalProbe",
     "Knob",
     "KnobAction",
     "Limit",
@@ -101,13 +112,16 @@ __all__ = [
     "Process",
     "ProcessAction",
     "ProcessProbe",
+    "PromqlProbe",
     "Ratio",
+    "RedisProbe",
     "Rule",
     "ScrapeProbe",
     "Seconds",
     "SecretRef",
     "Signature",
     "Slo",
+    "SqlProbe",
     "SqlStatement",
     "Step",
     "TcpProbe",
@@ -159,6 +173,7 @@ class Pack(Part):
     probes: tuple[Probe, ...] = ()
     rules: tuple[Rule, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    anomalies: tuple[AnomalyRate, ...] = ()
     expects: tuple[Expect, ...] = ()
     log_patterns: tuple[LogPattern, ...] = ()
     limits: tuple[Limit, ...] = ()

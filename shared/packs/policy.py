@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,9 @@ class Policy(Part):
     """A `semi-auto` playbook acts by itself after this many runs on the same problem; unset: it always asks."""
     earn_auto_success: Probability = 0.8
     """And when the lower end of its success rate's 95 % interval is at least this (20 of 20 runs give 0.84)."""
+    confidence_model: Literal["posterior", "record-shift"] = "posterior"
+    """How a playbook's record moves confidence. `posterior`: the lower 80 % bound of its chance to help, given the
+    diagnosis and every run; `record-shift`: the diagnosis' confidence + (success rate − 0.5) × 0.20, within 0.5–1."""
     freeze: tuple[str, ...] = ()
     """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
     storm_share: Probability = 0.5

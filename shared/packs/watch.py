@@ -2,18 +2,118 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Callable
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from shared.contracts.base import Category, Probability, Severity, Token
+from shared.contracts.base import Category, Probability, Scalar, Severity, Token
 from shared.packs.base import Part, Path, Pattern, Seconds, parse_quantity
 from shared.packs.component import SecretRef
+
+
+def _fits(pattern: str, remedy: str) -> Callable[[str], str]:
+    """Checks a kind of name with a remedy of its own."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"{value!r} can't stand here: {remedy}")
+        return value
+
+    return check
+
+
+MetricName = Annotated[
+    str, AfterValidator(_fits("[a-zA-Z_:][a-zA-Z0-9_:]{0,99}", "use letters, digits and _, as in `jobs_stuck`"))
+]
+HeaderName = Annotated[
+    str, AfterValidator(_fits("[A-Za-z0-9-]{1,100}", "write a header's name, as in `Authorization`"))
+]
+UnitName = Annotated[
+    str, AfterValidator(_fits(r"[A-Za-z0-9@._:\\][A-Za-z0-9@._:\\-]{0,255}", "write it as in `systemctl list-units`"))
+]
+Identifier = Annotated[
+    str, AfterValidator(_fits("[^\\s-][^\\x00-\\x1f]{0,255}", "write it as in the journal's SYSLOG_IDENTIFIER"))
+]
+MAX_PROBE_NAME = 180
+"""A check names its probe within 200 characters, and what a probe says besides adds a word."""
+
+
+class Bounds(Part):
+    """What a value must keep to, where a probe judges it; nothing set: it is only published."""
+
+    above: float | None = None
+    """A value above this is an error."""
+    below: float | None = None
+    """A value below this is an error."""
+
+    @property
+    def judges(self) -> bool:
+        return self.above is not None or self.below is not None
+
+    def broken_by(self, value: float) -> str:
+        """What is wrong with `value`; empty when nothing is."""
+        if self.above is not None and value > self.above:
+            return f"{value:g}, above {self.above:g}"
+        if self.below is not None and value < self.below:
+            return f"{value:g}, below {self.below:g}"
+        return ""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Bounds:
+        if self.above is not None and self.below is not None and self.below > self.above:
+            raise ValueError("no value is neither above `above` nor below `below`: make `below` the smaller of the two")
+        return self
+
+
+class ExpectBody(Part):
+    """What the answer must hold; everything that is set must hold."""
+
+    contains: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    matches: Pattern | None = None
+    """A regular expression, found anywhere in the first 64 KiB."""
+    values: dict[Annotated[str, Field(min_length=1, max_length=200)], Scalar] = {}
+    """Place in a JSON answer → the value there: `{status: ok, checks.0.up: true}`."""
+
+    @field_validator("matches")
+    @classmethod
+    def _is_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"not a regular expression ({error.msg}): mend it, or write `contains`") from None
+        return value
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> ExpectBody:
+        if self.contains is None and self.matches is None and not self.values:
+            raise ValueError("nothing is expected: give `contains`, `matches` or `values`")
+        return self
 
 
 class HttpProbe(Part):
     url: str
     expect_status: tuple[int, ...] = (200,)
+    expect_body: ExpectBody | None = None
+    method: Literal["GET", "HEAD", "OPTIONS", "POST"] = "GET"
+    headers: dict[HeaderName, str | SecretRef] = {}
+    """Values are texts, or `{env: …}` and `{file: …}` for secrets, which are never sent to another host."""
+    follow_redirects: Annotated[int, Field(ge=0, le=10)] = 0
+    """So many redirects are followed, to declared hosts only; 0: a redirect is an answer like any other."""
+    ca_file: Path | None = None
+    """Certificates to trust instead of the well-known ones."""
+    certificate_warn_days: Annotated[float, Field(ge=0, le=3_650)] = 14
+    """An https certificate that is valid for less than this is a warning."""
+
+    @model_validator(mode="after")
+    def _has_a_body(self) -> HttpProbe:
+        if self.expect_body is not None and self.method == "HEAD":
+            raise ValueError("an answer to HEAD has no body: use GET, or leave out `expect_body`")
+        return self
 
 
 class TcpProbe(Part):
@@ -30,8 +130,83 @@ class PostgresProbe(Part):
     statement: str = "select 1"
 
 
+class RedisProbe(Part):
+    url: str | SecretRef
+    """`redis://host:6379/0`, or the name of the secret that holds an address with a password."""
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_password(cls, value: str | SecretRef) -> str | SecretRef:
+        if isinstance(value, str):
+            address = urlsplit(value)
+            if address.scheme not in ("redis", "rediss", "unix") or not (address.hostname or address.path):
+                raise ValueError("not the address of a Redis: write redis://host:6379/0, or {env: NAME}")
+            if address.password:
+                raise ValueError("a password stands in the pack: name it by {env: NAME} or {file: PATH}")
+        return value
+
+    @property
+    def target(self) -> str:
+        """What tells it from others, without anything secret."""
+        return self.url if isinstance(self.url, str) else self.url.env or self.url.file or ""
+
+
+class SqlProbe(Bounds):
+    """Counts what is wrong in a database, by one statement in a read-only transaction."""
+
+    dsn: SecretRef
+    statement: Annotated[str, Field(min_length=1, max_length=10_000)]
+    """One row with one number; or numbers with named columns, and texts that label them, a row each."""
+    metric: MetricName
+    """Name of the number; with several numbers in a row, `<metric>_<column>`."""
+    column: MetricName | None = None
+    """Which of several numbers `above`, `below` and `expect` are about."""
+    expect: Scalar = None
+    """The value that must be there (a number, text or truth)."""
+    max_rows: Annotated[int, Field(ge=1, le=1_000)] = 100
+
+    @model_validator(mode="after")
+    def _one_question(self) -> SqlProbe:
+        if self.expect is not None and self.judges:
+            raise ValueError("`expect` stands beside `above` or `below`: keep one of them")
+        if self.column is not None and self.expect is None and not self.judges:
+            raise ValueError("`column` judges nothing: add `above`, `below` or `expect`")
+        return self
+
+
+class PromqlProbe(Bounds):
+    """Asks a Prometheus (or whoever speaks its API) one question now and then."""
+
+    url: str
+    """Of the server, without `/api/v1/query`."""
+    query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    metric: MetricName
+    headers: dict[HeaderName, str | SecretRef] = {}
+    max_series: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
 class LogProbe(Part):
     path: Path
+
+
+class JournalProbe(Part):
+    """Follows the systemd journal of this machine."""
+
+    unit: UnitName | None = None
+    identifier: Identifier | None = None
+    """The name under which a program logs (`journalctl -t`)."""
+    directory: Path | None = None
+    """Where journal files lie, if not where this machine keeps its own."""
+
+    @model_validator(mode="after")
+    def _of_something(self) -> JournalProbe:
+        if self.unit is None and self.identifier is None:
+            raise ValueError("the whole journal belongs to no component: give `unit` or `identifier`")
+        return self
+
+    @property
+    def target(self) -> str:
+        return self.unit or self.identifier or ""
 
 
 class ScrapeProbe(Part):
@@ -47,6 +222,8 @@ class HostProbe(Part):
 class DockerProbe(Part):
     container: str
     socket: Path = "/var/run/docker.sock"
+    logs: bool = False
+    """Also follow what the container writes to stdout and stderr."""
 
 
 class ConfigProbe(Part):
@@ -70,6 +247,10 @@ class Probe(Part):
     tcp: TcpProbe | None = None
     process: ProcessProbe | None = None
     postgres: PostgresProbe | None = None
+    redis: RedisProbe | None = None
+    sql: SqlProbe | None = None
+    promql: PromqlProbe | None = None
+    journal: JournalProbe | None = None
     logs: LogProbe | None = None
     scrape: ScrapeProbe | None = None
     host: HostProbe | None = None
@@ -90,7 +271,11 @@ class Probe(Part):
             target = f"{self.tcp.host}:{self.tcp.port}"
         elif self.logs or self.config:
             target = (self.logs or self.config).path  # type: ignore[union-attr]
-        return f"{self.component}/{self.kind}" + (f"/{target}" if target else "")
+        elif self.redis or self.journal:
+            target = (self.redis or self.journal).target  # type: ignore[union-attr]
+        elif self.sql or self.promql:
+            target = (self.sql or self.promql).metric  # type: ignore[union-attr]
+        return _bounded(f"{self.component}/{self.kind}" + (f"/{target}" if target else ""))
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> Probe:
@@ -100,7 +285,29 @@ class Probe(Part):
         return self
 
 
-PROBE_KINDS = ("http", "tcp", "process", "postgres", "logs", "scrape", "host", "docker", "config")
+PROBE_KINDS = (
+    "http",
+    "tcp",
+    "process",
+    "postgres",
+    "redis",
+    "sql",
+    "promql",
+    "journal",
+    "logs",
+    "scrape",
+    "host",
+    "docker",
+    "config",
+)
+
+
+def _bounded(name: str) -> str:
+    """A long name keeps its beginning, and a digest that tells it from others that begin so."""
+    if len(name) <= MAX_PROBE_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: MAX_PROBE_NAME - len(digest) - 1]}~{digest}"
 
 
 class Rule(Part):
@@ -174,6 +381,15 @@ class Ratio(Part):
     min_events: Annotated[int, Field(ge=1)] = 10
     """Fewer requests than this in the window say nothing."""
     severity: Severity = Severity.CRITICAL
+
+
+class AnomalyRate(Part):
+    """How often chance alone may raise an anomaly on each series: without it, the default limit holds."""
+
+    component: Token | Literal["*"] = "*"
+    metric: str = "*"
+    alarms_per_week: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    """False alarms per series. A series whose chance behaviour stays far from unusual raises fewer."""
 
 
 class LogPattern(Part):

@@ -15,7 +15,8 @@ from rich.console import Console
 from services.cli.bench.healing import without_limits
 from services.cli.demo.recorder import ignore_error
 from services.cli.demo.run import checkout, stage
-from services.cli.local import LocalPlatform, run_stoppable
+from services.cli.local import LocalPlatform
+from services.cli.stoppable import run_stoppable
 from tests.chaos.rounds import Plan, play
 
 

@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -18,93 +18,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from services.detector.clients import ProbeRunner, Reports
-from services.detector.clients.files import parse_line
+from services.detector.clients import host, kernel
+from services.detector.clients.lines import parse_line
 from services.detector.clients.network import parse_page
-from shared.contracts.base import Event
-from shared.contracts.ingest import Change, Check, CheckResult, LogBatch, MetricBatch
+from shared.contracts.ingest import CheckResult, Sample
 from shared.packs.model import Probe
 from tests.conftest import Platform
-
-Eventually = Callable[..., Awaitable[None]]
-HOSTS = frozenset({"127.0.0.1"})
-
-
-class Heard:
-    """Everything published, with the time it was."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.at: list[float] = []
-        self.files: dict[str, str] = {}
-        self.fails = 0
-
-    async def publish(self, event: Event) -> None:
-        if self.fails:
-            self.fails -= 1
-            raise ConnectionError("the bus is away")
-        self.events.append(event)
-        self.at.append(time.monotonic())
-
-    async def recall(self, probe: str) -> str | None:
-        return self.files.get(probe)
-
-    async def remember(self, probe: str, sha256: str) -> None:
-        self.files[probe] = sha256
-
-    @property
-    def checks(self) -> list[Check]:
-        return [event for event in self.events if isinstance(event, Check)]
-
-    @property
-    def results(self) -> list[CheckResult]:
-        return [check.result for check in self.checks]
-
-    @property
-    def changes(self) -> list[Change]:
-        return [event for event in self.events if isinstance(event, Change)]
-
-    @property
-    def lines(self) -> list[str]:
-        return [line.message for event in self.events if isinstance(event, LogBatch) for line in event.lines]
-
-    @property
-    def samples(self) -> dict[str, float]:
-        batches = [event for event in self.events if isinstance(event, MetricBatch)]
-        return {sample.name: sample.value for batch in batches for sample in batch.samples}
-
-
-@asynccontextmanager
-async def running(heard: Heard, *probes: dict[str, object]) -> AsyncIterator[ProbeRunner]:
-    reports = Reports(heard.publish, lambda: datetime.now(UTC), uuid4)
-    runner = ProbeRunner(reports, heard, concurrency=4)
-    runner.configure((Probe.model_validate({"component": "web", "every_s": 0.2} | probe), HOSTS) for probe in probes)
-    try:
-        yield runner
-    finally:
-        await runner.close()
-
-
-async def serve(answer: bytes | None, delay_s: float = 0.0) -> asyncio.Server:
-    """An HTTP server that answers everything with these bytes; None never answers."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        if answer is not None:
-            await asyncio.sleep(delay_s)
-            head = b"HTTP/1.1 " + answer.split(b"|")[0] + b"\r\nconnection: close\r\n"
-            body = answer.partition(b"|")[2]
-            writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-            await writer.drain()
-            writer.close()
-        else:
-            await reader.read()
-
-    return await asyncio.start_server(handle, "127.0.0.1", 0)
-
-
-def port_of(server: asyncio.Server) -> int:
-    return int(server.sockets[0].getsockname()[1])
+from tests.integration.detector_probing import HOSTS, Eventually, Heard, port_of, running, serve
 
 
 @pytest.mark.parametrize(
@@ -173,6 +93,8 @@ async def test_the_end_of_a_process_is_told_within_milliseconds_and_its_successo
         await runner.sweep()
         assert heard.results[-1] is CheckResult.OK
         assert heard.samples["resident_memory_bytes"] > 0
+        assert heard.samples["threads"] == 1
+        assert 0 < heard.samples["open_files_ratio"] < 1
         killed_at = time.monotonic()
         first.kill()
         await eventually(lambda: heard.results[-1] is CheckResult.EXITED, every_s=0.001)
@@ -181,6 +103,24 @@ async def test_the_end_of_a_process_is_told_within_milliseconds_and_its_successo
         second = sleeper()
         pid_file.write_text(str(second.pid))
         await eventually(lambda: heard.results[-2:] == [CheckResult.OK, CheckResult.OK])
+
+
+async def test_an_exit_while_the_kernel_killed_for_lack_of_memory_says_so(
+    sleeper: Callable[[], subprocess.Popen[bytes]],
+    tmp_path: Path,
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process, pid_file, heard = sleeper(), tmp_path / "web.pid", Heard()
+    pid_file.write_text(str(process.pid))
+    kills = [3]
+    monkeypatch.setattr(kernel, "oom_kills", lambda: kills[0])
+    async with running(heard, {"process": {"pid_file": str(pid_file)}, "every_s": 60}) as runner:
+        await runner.sweep()
+        kills[0] = 4
+        process.kill()
+        await eventually(lambda: heard.results[-1] is CheckResult.EXITED)
+    assert "lack of memory" in heard.checks[-1].detail
 
 
 async def test_a_stopped_process_is_told_twice_and_so_is_its_going_on(
@@ -361,6 +301,35 @@ async def test_the_machine(eventually: Eventually) -> None:
     assert 0 < heard.samples["host_memory_percent"] <= 100
     assert 0 <= heard.samples["host_disk_percent"] <= 100
     assert heard.samples["host_memory_total_bytes"] > heard.samples["host_memory_used_bytes"]
+    assert {"host_load5", "host_load_per_cpu", "host_swap_used_bytes", "host_open_files"} <= set(heard.samples)
+    if kernel.pressure("memory"):
+        told = [each.labels for each in heard.all_samples if each.name == "host_pressure_percent"]
+        assert {each["resource"] for each in told} == {"cpu", "memory", "io"}
+    if kernel.oom_kills() is not None:
+        assert heard.samples["host_oom_kills_total"] >= 0
+    if os.statvfs("/").f_files:
+        assert 0 <= heard.samples["host_inodes_percent"] <= 100
+
+
+async def test_a_disk_that_never_answers_holds_up_nothing_and_is_asked_once(
+    eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, asked, free = Heard(), [], threading.Event()
+
+    def hang(path: str) -> list[Sample]:
+        asked.append(path)
+        free.wait(30)
+        return []
+
+    monkeypatch.setattr(host, "_disk", hang)
+    try:
+        async with running(heard, {"host": {"disk_paths": ["/gone"]}, "timeout_ms": 100}):
+            await eventually(lambda: len(heard.checks) >= 3)
+            assert heard.results[0] is CheckResult.ERROR
+            assert "/gone: no answer within 100 ms" in heard.checks[0].detail
+            assert asked == ["/gone"]
+    finally:
+        free.set()
 
 
 def docker(*arguments: str) -> str:

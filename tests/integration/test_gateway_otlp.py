@@ -7,7 +7,7 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -33,9 +33,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from pydantic import SecretStr
 
+from services.diagnoser.app import build as build_diagnoser
+from services.diagnoser.settings import Settings as DiagnoserSettings
 from services.gateway.app import wire
 from services.gateway.settings import Settings
-from shared.contracts.base import ComponentEvent
+from shared.contracts.base import ComponentEvent, Severity
+from shared.contracts.detector import DetectionMethod, Incident, Transition
+from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.ingest import LogBatch, MetricBatch, ObservedCalls
 from shared.runtime import Service
 from tests.conftest import Platform
@@ -245,3 +249,56 @@ async def test_while_the_bus_is_away_senders_are_told_to_come_again(gateway: Gat
     assert int(answer.headers["retry-after"]) > 0
     gateway.service.bus.connected = True
     assert (await gateway.post("metrics", gauges("up").SerializeToString(), PROTOBUF)).status_code == 200
+
+
+# ---- what traces teach
+
+
+def incident(component: str, pattern: str) -> Incident:
+    now = datetime.now(UTC)
+    return Incident(
+        at=now,
+        component=component,
+        case_id=uuid4(),
+        revision=1,
+        transition=Transition.OPENED,
+        severity=Severity.CRITICAL,
+        fingerprint=f"{component}/{pattern}",
+        pattern=pattern,
+        method=DetectionMethod.PROBE,
+        summary=f"{component} shows {pattern}",
+        opened_at=now,
+        last_seen_at=now,
+    )
+
+
+@asynccontextmanager
+async def diagnosing(platform: Platform) -> AsyncIterator[None]:
+    service = build_diagnoser(platform.settings(DiagnoserSettings, settle_s=0.2, review_s=0.3, observed_calls_min=3))
+    await service.start()
+    try:
+        yield
+    finally:
+        await service.stop()
+
+
+async def test_a_callers_incident_is_a_symptom_along_a_call_that_only_traces_show(
+    gateway: Gateway, eventually: Eventually
+) -> None:
+    async with diagnosing(gateway.platform):
+        await asyncio.to_thread(trace_requests, gateway.url, "edge", "orders", 3)
+        edge, orders = incident("edge", "http-timeout"), incident("orders", "process-stopped")
+        client = await gateway.platform.connect_nats()
+        for event in (edge, orders):
+            await client.jetstream().publish(event.subject, event.model_dump_json().encode())
+        await client.close()
+
+        async def symptom() -> Diagnosis | None:
+            told = [d for d in await gateway.stored(Diagnosis, "EVENTS") if d.case_id == edge.case_id]
+            return told[-1] if told and told[-1].symptom_of == orders.case_id else None
+
+        await eventually(symptom)
+        diagnosis = await symptom()
+        assert diagnosis is not None
+        assert diagnosis.best.component == "orders"
+        assert any("observed in traces" in words for words in diagnosis.best.evidence)

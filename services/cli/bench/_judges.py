@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import erfc, log10, sqrt
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.cli.bench._series import Floats, Table
 from services.detector.domain.adaptive import REST
 from services.detector.domain.components import ComponentState, ComponentTrack
+from services.detector.domain.series import AlarmRate
 from services.detector.domain.watch import Watched
 
 SIGMAS = 3.0
@@ -21,10 +22,12 @@ SIGMAS = 3.0
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of each row of a table: how unusual it is, and whether an alarm is raised."""
+    """Of each row of a table: how unusual it is, whether an alarm is raised, and how unusual it is said to be: that is
+    less where an alarm was raised shortly before."""
 
     scores: Floats
     alarms: NDArray[np.bool_]
+    told: Floats
 
 
 @dataclass(slots=True)
@@ -37,17 +40,21 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def ours(table: Table) -> Judgement:
+def ours(table: Table, alarms_per_week: float | None = None) -> Judgement:
     """The detector's track of one component, fed row by row. A row's score is its most unusual series'."""
-    track = ComponentTrack(ComponentState(table.name), Watched())
-    scores, alarms = np.zeros(len(table.times)), np.zeros(len(table.times), bool)
+    rates = () if alarms_per_week is None else (AlarmRate("*", alarms_per_week),)
+    track = ComponentTrack(ComponentState(table.name), Watched(alarm_rates=rates))
+    scores, told = np.zeros(len(table.times)), np.zeros(len(table.times))
+    alarms = np.zeros(len(table.times), bool)
     values = table.values.tolist()
     for row, at in enumerate(table.times.tolist()):
         when = datetime.fromtimestamp(at, UTC)
         readings = [Sample(name, value, when) for name, value in zip(table.columns, values[row], strict=True)]
         alarms[row] = bool(track.read(readings, at, at).unusual)
-        scores[row] = max((usual.score for usual in track.usual().values()), default=0.0)
-    return Judgement(scores, alarms)
+        ranges = track.usual().values()
+        scores[row] = max((usual.rarity for usual in ranges), default=0.0)
+        told[row] = max((usual.score for usual in ranges), default=0.0)
+    return Judgement(scores, alarms, told)
 
 
 def ewma(table: Table, weight: float = 0.05) -> Judgement:
@@ -64,7 +71,7 @@ def ewma(table: Table, weight: float = 0.05) -> Judgement:
                 scores[row] = max(scores[row], abs(off) / sqrt(variance))
             mean += weight * off
             variance = (1.0 - weight) * (variance + weight * off * off)
-    return Judgement(scores, rested(scores, SIGMAS))
+    return Judgement(scores, rested(scores, SIGMAS), scores)
 
 
 def windowed_gaussian(table: Table, window: int = 6400, step: int = 100) -> Judgement:
@@ -81,7 +88,7 @@ def windowed_gaussian(table: Table, window: int = 6400, step: int = 100) -> Judg
             kept.append(value)
             if len(kept) <= step or row % step == 0:
                 mean, deviation = float(np.mean(kept)), float(np.std(kept))
-    return Judgement(scores, rested(scores, -log10(erfc(SIGMAS / sqrt(2.0)))))
+    return Judgement(scores, rested(scores, -log10(erfc(SIGMAS / sqrt(2.0)))), scores)
 
 
 def rested(scores: Floats, threshold: float) -> NDArray[np.bool_]:
@@ -94,5 +101,9 @@ def rested(scores: Floats, threshold: float) -> NDArray[np.bool_]:
     return alarms
 
 
-JUDGES = {"Homeostat": ours, "windowed Gaussian, 3 σ": windowed_gaussian, "EWMA, 3 σ": ewma}
+JUDGES: Mapping[str, Callable[[Table], Judgement]] = {
+    "Homeostat": ours,
+    "windowed Gaussian, 3 σ": windowed_gaussian,
+    "EWMA, 3 σ": ewma,
+}
 """For data of the user's own."""

@@ -21,7 +21,8 @@ from services.cli.demo.recorder import Recorder
 from services.cli.demo.scenario import Row, Scenarios
 from services.cli.demo.signals import Signals
 from services.cli.demo.timeline import line
-from services.cli.local import LocalPlatform, run_stoppable
+from services.cli.local import LocalPlatform
+from services.cli.stoppable import run_stoppable
 from shared.contracts.base import CaseEvent
 from shared.embedded import ChildStatus
 from shared.packs import Pack

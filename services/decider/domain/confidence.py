@@ -1,19 +1,81 @@
-"""How sure a playbook is to help: the diagnosis' confidence, moved by the playbook's record (requirement H02)."""
+"""How sure a playbook is to help: the diagnosis' confidence, and what became of the playbook's runs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import sqrt
 
-from services.decider.domain.model import Record
+from services.decider.domain.beta import beta_quantile, mean_with_bound
+from services.decider.domain.model import ConfidenceModel, Record
 from shared.packs import AutomationLevel, Playbook, Policy
 
 FLOOR = 0.5
-"""With a record, confidence stays within 0.5–1."""
+"""Shifted by a record, confidence stays within 0.5–1."""
 MAX_SHIFT = 0.10
+PRIOR_SUCCESS, PRIOR_RUNS = 0.7, 2
+"""Beside a shifted confidence, a playbook without a record is expected to help seven times in ten."""
+OTHER_KINDS = 0.5
+"""A run on another kind of component counts this much of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sureness:
+    """`confidence` is compared with the threshold; `expected` is the chance that the playbook helps."""
+
+    confidence: float
+    expected: float
+
+
+def sureness(base: float, record: Record | None, kind: str, policy: Policy, model: ConfidenceModel) -> Sureness:
+    """How sure the playbook is to help on a component of this kind, the diagnosis being `base` (0–1) sure."""
+    if policy.confidence_model == "record-shift":
+        return Sureness(shifted(base, record), round(drawn_success(record), 3))
+    return posterior(base, evidence(record, kind), model)
+
+
+def posterior(base: float, runs_successes: tuple[float, float], model: ConfidenceModel) -> Sureness:
+    """Bound and mean of a Beta posterior.
+
+    What the diagnosis is sure of is the lower bound before the first run: the prior is the Beta distribution worth
+    `model.prior_runs` runs with that bound. So every success raises confidence, and every failure lowers it.
+
+    >>> posterior(0.9, (0, 0), ConfidenceModel()).confidence
+    0.9
+    >>> posterior(0.9, (10, 10), ConfidenceModel()).confidence, posterior(0.9, (10, 5), ConfidenceModel()).confidence
+    (0.9566, 0.6073)
+    """
+    runs, successes = runs_successes
+    mean = mean_with_bound(base, model.doubt, model.prior_runs)
+    if runs <= 0:
+        return Sureness(base, round(mean, 4))
+    helped = mean * model.prior_runs + successes
+    failed = (1.0 - mean) * model.prior_runs + runs - successes
+    bound = beta_quantile(model.doubt, helped, failed)
+    return Sureness(round(bound, 4), round(helped / (helped + failed), 4))
+
+
+def evidence(record: Record | None, kind: str) -> tuple[float, float]:
+    """Runs and successes that speak for a component of this kind; those of other kinds count half.
+
+    >>> evidence(Record("s", "p", 10, 9, 0.9, 0.08, of_kind={"web": (4, 4), "worker": (4, 3)}), "web")
+    (8.0, 7.5)
+    """
+    if record is None:
+        return 0.0, 0.0
+    elsewhere = [tally for other, tally in record.of_kind.items() if other != kind]
+    runs = max(0.0, record.runs - (1 - OTHER_KINDS) * sum(runs for runs, _ in elsewhere))
+    successes = record.successes - (1 - OTHER_KINDS) * sum(successes for _, successes in elsewhere)
+    return runs, min(max(0.0, successes), runs)
+
+
+def drawn_success(record: Record | None) -> float:
+    """Success rate, drawn towards 0.7 while the record is short."""
+    successes, runs = (record.successes, record.runs) if record else (0, 0)
+    return (successes + PRIOR_SUCCESS * PRIOR_RUNS) / (runs + PRIOR_RUNS)
 
 
 def shifted(base: float, record: Record | None) -> float:
-    """`base` plus the record's shift, within 0.5–1; without a record just `base`.
+    """`base` plus the record's shift, within 0.5–1; without a record just `base` (requirement H02).
 
     >>> shifted(0.70, Record("s", "p", 10, 8, 0.80, 0.06))
     0.76

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
 from services.decider.domain.limits import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
@@ -44,6 +45,8 @@ class Ruling:
     expires_s: float | None = None
     detail: str = ""
     """The particulars of the reason, with numbers."""
+    flip: Counterfactual | None = None
+    """The smallest change that would have turned it."""
     explanation: str = ""
 
     @property
@@ -73,6 +76,13 @@ class _Outlook:
 def decide(inputs: Inputs) -> Ruling:
     """Never executes in mode `observe`, against a hard limit, or, unless a person asked for it or approved, below
     the threshold or above the risk limit."""
+    ruling = rule(inputs)
+    ruling = replace(ruling, flip=flip(inputs, ruling, rule))
+    return replace(ruling, explanation=explain(inputs, ruling))
+
+
+def rule(inputs: Inputs) -> Ruling:
+    """The ruling alone, without its explanation."""
     considered = tuple(options(inputs))
     eligible = tuple(o for o in considered if not o.rejected_because) or _second_chances(inputs, considered)
     outlook = _Outlook(inputs, considered, eligible, inputs.targets.get(inputs.case.component))
@@ -83,7 +93,7 @@ def decide(inputs: Inputs) -> Ruling:
         ruling = _requested(outlook)
     if ruling is None:
         ruling = _alone(outlook)
-    return replace(ruling, explanation=explain(inputs, ruling))
+    return ruling
 
 
 def _second_chances(inputs: Inputs, considered: Sequence[Option]) -> tuple[Option, ...]:

@@ -38,6 +38,8 @@ def explain(inputs: Inputs, ruling: Ruling) -> str:
         )
     if option is not None:
         lines += _of_option(inputs, ruling, option)
+    if ruling.flip is not None:
+        lines.append(f"It {ruling.flip.words}.")
     lines += _tried(inputs)
     others = [o for o in ruling.considered if option is None or (o.component, o.playbook) != _key(option)]
     lines += [f"Not {o.playbook} on {o.component} (score {o.score:.2f}): {why(o, option)}." for o in _few(others)]
@@ -47,7 +49,7 @@ def explain(inputs: Inputs, ruling: Ruling) -> str:
 def _of_option(inputs: Inputs, ruling: Ruling, option: Option) -> list[str]:
     record = inputs.record_of(option.cause.signature, option.playbook)
     known = (
-        f"it helped in {record.successes} of {record.runs} runs ({record.shift:+.0%})"
+        f"it helped in {record.successes} of {record.runs} runs ({option.confidence - option.cause.confidence:+.0%})"
         if record is not None and record.runs
         else "it has no record here yet"
     )

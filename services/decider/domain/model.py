@@ -172,6 +172,20 @@ class Record:
     success_rate: float
     shift: float
     mean_recovery_s: float | None = None
+    of_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By kind of component: runs and successes there, as far as the decider granted them itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceModel:
+    """How fast a record overrules a diagnosis."""
+
+    version: int = 0
+    """0: as shipped; others were fitted to this system's own outcomes."""
+    prior_runs: float = 8.0
+    """The diagnosis' confidence is worth this many runs."""
+    doubt: float = 0.2
+    """The chance to help lies below the confidence with this probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +208,7 @@ class Inputs:
     records: tuple[Record, ...] = ()
     switched_off: bool = False
     approval: Approval | None = None
+    model: ConfidenceModel = field(default_factory=ConfidenceModel)
 
     def record_of(self, signature: str, playbook: str) -> Record | None:
         return next((r for r in self.records if (r.signature, r.playbook) == (signature, playbook)), None)

@@ -9,7 +9,7 @@ from services.decider.domain import confidence as conf
 from services.decider.domain import risk as risks
 from services.decider.domain.context import when_context
 from services.decider.domain.model import Case, Cause, Inputs, Target
-from services.decider.domain.scoring import criteria, expected_success, expected_time_s, score
+from services.decider.domain.scoring import criteria, expected_time_s, score
 from services.decider.domain.vocabulary import CaseKind, Reason
 from shared.packs import AutomationLevel, Category, FileBackup, Playbook, ProcessAction, Step, Validation
 from shared.packs.expressions import condition_holds
@@ -154,15 +154,17 @@ def _tuning(inputs: Inputs) -> Iterable[tuple[Cause, str, Playbook, bool]]:
 
 def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Playbook, *, follows: bool) -> Option:
     record = inputs.record_of(cause.signature, name)
-    confidence = cause.confidence if inputs.case.requested else conf.shifted(cause.confidence, record)
+    sure = conf.sureness(cause.confidence, record, target.component.kind, target.policy, inputs.model)
+    if inputs.case.requested:
+        sure = replace(sure, confidence=cause.confidence)
     risk = risks.assess(playbook, target)
-    values = criteria(inputs.case, playbook, record, confidence=confidence, risk=risk.total)
+    values = criteria(inputs.case, playbook, record, sure=sure, risk=risk.total)
     option = Option(
         component=target.name,
         playbook=name,
         spec=playbook,
         cause=cause,
-        confidence=confidence,
+        confidence=sure.confidence,
         threshold=conf.threshold(playbook, target.policy),
         risk=risk.total,
         risk_words=risk.words,
@@ -170,7 +172,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
         level=conf.level(playbook, target.policy, record),
         criteria=values,
         score=score(values),
-        expected_success=round(expected_success(record), 3),
+        expected_success=sure.expected,
         expected_time_s=round(expected_time_s(playbook, record), 1),
         follows=follows,
         failed_before=(target.name, name) in inputs.case.failed_since_success(),

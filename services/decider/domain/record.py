@@ -20,6 +20,14 @@ def dump_inputs(inputs: Inputs) -> Json:
 
 
 def load_inputs(record: Json) -> Inputs:
+    """The inputs again. A record of before there were models of confidence was decided by `record-shift`."""
+    if "model" not in record:
+        before = {"confidence_model": "record-shift"}
+        targets = {
+            name: {**target, "policy": {**before, **target["policy"]}}
+            for name, target in record.get("targets", {}).items()
+        }
+        record = {**record, "targets": targets}
     return _INPUTS.validate_python(record)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from services.decider.domain.confidence import Sureness
 from services.decider.domain.model import Case, Record
 from shared.packs import Playbook
 
 WEIGHTS = {"benefit": 0.30, "confidence": 0.30, "safety": 0.20, "reversibility": 0.10, "speed": 0.10}
 """They add up to one, and so does the best conceivable score."""
 
-PRIOR_SUCCESS, PRIOR_RUNS = 0.7, 2
-"""A playbook without a record is expected to help seven times in ten."""
 URGENCY = {"critical": 1.0, "warning": 0.8}
 HALF_SPEED_S = 120.0
 ACTION_S = {
@@ -24,12 +23,6 @@ ACTION_S = {
 OTHER_ACTION_S = 0.5
 
 
-def expected_success(record: Record | None) -> float:
-    """Chance that the playbook helps, drawn towards 0.7 while its record is short."""
-    successes, runs = (record.successes, record.runs) if record else (0, 0)
-    return (successes + PRIOR_SUCCESS * PRIOR_RUNS) / (runs + PRIOR_RUNS)
-
-
 def expected_time_s(playbook: Playbook, record: Record | None) -> float:
     """From the order to the end of validation: as measured, else from its actions and its window."""
     if record is not None and record.mean_recovery_s is not None:
@@ -37,15 +30,13 @@ def expected_time_s(playbook: Playbook, record: Record | None) -> float:
     return sum(ACTION_S.get(step.actuator, OTHER_ACTION_S) for step in playbook.steps) + playbook.validation.window_s
 
 
-def criteria(
-    case: Case, playbook: Playbook, record: Record | None, *, confidence: float, risk: float
-) -> dict[str, float]:
+def criteria(case: Case, playbook: Playbook, record: Record | None, *, sure: Sureness, risk: float) -> dict[str, float]:
     """Each 0–1, more is better."""
     undoable = playbook.reversible and playbook.rollback == "auto"
     backed = playbook.rollback == "auto" and bool(playbook.backup)
     values = {
-        "benefit": expected_success(record) * URGENCY.get(case.severity, URGENCY["warning"]),
-        "confidence": confidence,
+        "benefit": sure.expected * URGENCY.get(case.severity, URGENCY["warning"]),
+        "confidence": sure.confidence,
         "safety": 1.0 - risk,
         "reversibility": 1.0 if undoable else 0.5 if backed else 0.0,
         "speed": 1.0 / (1.0 + expected_time_s(playbook, record) / HALF_SPEED_S),

@@ -39,6 +39,8 @@ class Result(StrEnum):
 
 
 FAILURES = frozenset({Result.ROLLED_BACK, Result.FAILED, Result.LOST})
+ATTEMPTED = FAILURES - {Result.LOST} | {Result.SUCCEEDED}
+"""Ends that say something of the playbook."""
 
 
 class Reason(StrEnum):

@@ -26,6 +26,7 @@ from services.decider.domain import (
 from services.decider.domain.life import UNAIDED, Next, State, after
 from services.decider.domain.pacing import lease_s
 from services.decider.domain.record import Json, dump_inputs
+from services.decider.domain.vocabulary import ATTEMPTED
 from services.decider.handlers import translate
 from services.decider.handlers.world import World
 from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions, grants
@@ -156,6 +157,8 @@ class Casework:
                 cooldown_s=option.spec.cooldown_s,
                 granted_at=unit.now,
                 lease_until=unit.now + timedelta(seconds=lease_s(option.spec)),
+                signature=option.cause.signature,
+                kind=inputs.targets[option.component].component.kind,
             ),
         )
 
@@ -189,6 +192,7 @@ class Casework:
         live = await decisions.live(unit.session, row.case_id)
         if live is not None and live.decision_id == grant.decision_id:
             live.actual_outcome, live.updated_at = outcome, unit.now
+            live.helped = result is Result.SUCCEEDED if result in ATTEMPTED else None
             self.close_decision(row, live, unit.now)
         case = cases.facts_of(row)
         case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result))[-50:])
@@ -233,6 +237,7 @@ def _write(
         "words": option.risk_words if option else "nothing is touched",
     }
     row.expected_outcome = expected_outcome(ruling)
+    row.expected_success = option.expected_success if option else None
     row.event = event
     row.decided_by = ruling.decided_by
     row.expires_at = expires_at

@@ -133,6 +133,16 @@ def _alternative(option: Option, chosen: Option | None) -> decider.Alternative:
     )
 
 
+def counterfactual(ruling: Ruling) -> decider.Counterfactual | None:
+    if ruling.flip is None:
+        return None
+    return decider.Counterfactual(
+        verdict=decider.Verdict(ruling.flip.verdict.value),
+        playbook=ruling.flip.playbook,
+        changes=tuple(change.words for change in ruling.flip.changes),
+    )
+
+
 def plan(option: Option, target: Target, http_hosts: tuple[str, ...]) -> decider.Plan:
     return decider.Plan(
         pack=target.pack,
@@ -181,4 +191,6 @@ def event(
         explanation=ruling.explanation,
         expires_at=expires_at,
         decided_by=ruling.decided_by,
+        expected_success=ruling.option.expected_success if ruling.option else None,
+        counterfactual=counterfactual(ruling),
     )

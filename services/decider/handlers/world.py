@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
@@ -109,10 +109,16 @@ class World:
             now=unit.now,
             case=case,
             targets={name: self._target(case, name, one, ledgers[name], groups[name]) for name, one in placed.items()},
-            records=self.knowledge.of({cause.signature for cause in case.causes}),
+            records=await self._records(unit, case),
             switched_off=self.switched_off(),
             approval=approval,
         )
+
+    async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:
+        """What the learner knows, with how much of it was on which kind of component."""
+        records = self.knowledge.of({cause.signature for cause in case.causes})
+        by_kind = await grants.by_kind(unit.session, {record.signature for record in records})
+        return tuple(replace(one, of_kind=by_kind.get((one.signature, one.playbook), {})) for one in records)
 
     async def is_unaided(self, unit: Unit, case_id: UUID | None) -> bool:
         """Nothing is done about this case by anyone but a person."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.decider.domain.calibration import Foretold
 from services.decider.domain.vocabulary import Verdict
 from services.decider.store.models import DecisionRow
 
@@ -50,3 +52,22 @@ async def asked_elsewhere(session: AsyncSession, components: Collection[str], bu
 
 def add(session: AsyncSession, row: DecisionRow) -> None:
     session.add(row)
+
+
+async def newest(session: AsyncSession, limit: int) -> Sequence[DecisionRow]:
+    """The decisions last made, newest first."""
+    return (await session.scalars(select(DecisionRow).order_by(DecisionRow.created_at.desc()).limit(limit))).all()
+
+
+async def foretold(session: AsyncSession, since: datetime, most: int = 10_000) -> list[Foretold]:
+    """The newest runs that have ended since a time, oldest first."""
+    query = (
+        select(DecisionRow.expected_success, DecisionRow.helped)
+        .where(
+            DecisionRow.helped.is_not(None), DecisionRow.expected_success.is_not(None), DecisionRow.updated_at >= since
+        )
+        .order_by(DecisionRow.updated_at.desc())
+        .limit(most)
+    )
+    rows = (await session.execute(query)).all()
+    return [Foretold(float(row[0] or 0.0), bool(row[1])) for row in rows][::-1]

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Float, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.decider.domain.vocabulary import ATTEMPTED, Result
 from services.decider.store.models import GrantRow
 
 BUDGET_WINDOW = timedelta(hours=1)
@@ -67,6 +68,29 @@ async def cooling(session: AsyncSession, components: Collection[str], now: datet
     found: dict[str, dict[str, datetime]] = {}
     for component, playbook, at in rows:
         found.setdefault(component, {})[playbook] = at
+    return found
+
+
+async def by_kind(
+    session: AsyncSession, signatures: Collection[str]
+) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
+    """By signature and playbook: kinds of component with their runs and successes."""
+    if not signatures:
+        return {}
+    rows = await session.execute(
+        select(
+            GrantRow.signature,
+            GrantRow.playbook,
+            GrantRow.kind,
+            func.count(),
+            func.count().filter(GrantRow.result == Result.SUCCEEDED.value),
+        )
+        .where(GrantRow.signature.in_(signatures), GrantRow.result.in_([one.value for one in ATTEMPTED]))
+        .group_by(GrantRow.signature, GrantRow.playbook, GrantRow.kind)
+    )
+    found: dict[tuple[str, str], dict[str, tuple[int, int]]] = {}
+    for signature, playbook, kind, runs, successes in rows:
+        found.setdefault((signature, playbook), {})[kind] = (runs, successes)
     return found
 
 

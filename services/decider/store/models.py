@@ -45,6 +45,7 @@ class DecisionRow(Base):  # type: ignore[misc, valid-type]
     __tablename__ = "decisions"
     __table_args__ = (
         Index("uq_decisions_live_case", "case_id", unique=True, postgresql_where=text("closed_at is null")),
+        Index("ix_decisions_helped", "updated_at", postgresql_where=text("helped is not null")),
         Index("ix_decisions_asking", "component", postgresql_where=text("verdict = 'ask' and closed_at is null")),
     )
 
@@ -66,6 +67,9 @@ class DecisionRow(Base):  # type: ignore[misc, valid-type]
     risk_assessment: Mapped[dict[str, Any]] = mapped_column(JSONB)
     expected_outcome: Mapped[str] = mapped_column(Text)
     actual_outcome: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    expected_success: Mapped[float | None] = mapped_column(Float)
+    helped: Mapped[bool | None]
+    """Whether the run helped; unset before its end, and for what was not tried."""
     event: Mapped[dict[str, Any]] = mapped_column(JSONB)
     decided_by: Mapped[str] = mapped_column(Text)
     expires_at: Mapped[datetime | None]
@@ -81,6 +85,7 @@ class GrantRow(Base):  # type: ignore[misc, valid-type]
     __table_args__ = (
         Index("ix_grants_pack", "pack", "granted_at"),
         Index("ix_grants_component", "component", "playbook"),
+        Index("ix_grants_signature", "signature", postgresql_where=text("result is not null")),
         Index("uq_grants_busy_component", "component", unique=True, postgresql_where=text("finished_at is null")),
     )
 
@@ -94,3 +99,6 @@ class GrantRow(Base):  # type: ignore[misc, valid-type]
     lease_until: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     result: Mapped[str | None] = mapped_column(String(16))
+    signature: Mapped[str] = mapped_column(Text, server_default="")
+    kind: Mapped[str] = mapped_column(String(50), server_default="")
+    """Of the component."""

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import httpx
 import structlog
 
-from services.detector.clients.network import ask
-from services.detector.clients.reports import Reports, Seen, gauges
+from services.detector.clients.asking import ask
+from services.detector.clients.docker_logs import ContainerLogs
+from services.detector.clients.reports import Memory, Reports, Seen, gauges
 from shared.contracts.ingest import CheckKind, CheckResult, Sample
 from shared.packs.model import Probe
 
@@ -53,19 +54,36 @@ class _Memory(TypedDict, total=False):
     stats: dict[str, int]
 
 
+class _Pids(TypedDict, total=False):
+    current: int
+    limit: int
+
+
 class _Stats(TypedDict, total=False):
     cpu_stats: _Cpu
     memory_stats: _Memory
+    pids_stats: _Pids
+    networks: dict[str, dict[str, int]]
 
 
 class _Info(TypedDict, total=False):
     ContainersRunning: int
 
 
+_NETWORK = {
+    "rx_bytes": "container_network_receive_bytes_total",
+    "tx_bytes": "container_network_transmit_bytes_total",
+    "rx_errors": "container_network_receive_errors_total",
+    "tx_errors": "container_network_transmit_errors_total",
+    "rx_dropped": "container_network_receive_dropped_total",
+    "tx_dropped": "container_network_transmit_dropped_total",
+}
+
+
 class DockerProber:
     """A `die` event is told at once; looking now and then finds what no event told."""
 
-    def __init__(self, probe: Probe, reports: Reports) -> None:
+    def __init__(self, probe: Probe, reports: Reports, memory: Memory) -> None:
         assert probe.docker is not None
         self._probe, self._docker, self._reports = probe, probe.docker, reports
         self._client = httpx.AsyncClient(
@@ -74,19 +92,31 @@ class DockerProber:
             timeout=None,  # noqa: S113 - `ask` holds the time-out; the stream of events has none
         )
         self._cpu: tuple[int, int] | None = None
-        self._events = asyncio.create_task(self._listen(), name=f"docker-events-{probe.docker.container}")
         self._lock = asyncio.Lock()
+        self._tasks = [asyncio.create_task(self._listen(), name=f"docker-events-{probe.docker.container}")]
+        self._logs: ContainerLogs | None = None
+        if probe.docker.logs:
+            self._logs = ContainerLogs(
+                self._client, probe.component, probe.name, probe.docker.container, reports, memory
+            )
+            self._tasks.append(asyncio.create_task(self._logs.run(), name=f"docker-log-{probe.docker.container}"))
 
     async def look(self) -> None:
+        """State first: what the container uses is told when the engine gets round to it, and holds up no event."""
         async with self._lock:
             seen = await self._check()
-            if seen.result is CheckResult.OK:
-                await self._use()
+        if seen.result in (CheckResult.OK, CheckResult.SLOW):
+            await self._use()
 
     async def close(self) -> None:
-        self._events.cancel()
-        await asyncio.gather(self._events, return_exceptions=True)
-        await self._client.aclose()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            if self._logs is not None:
+                await self._logs.close()
+        finally:
+            await self._client.aclose()
 
     async def _check(self) -> Seen:
         container: _Container = {}
@@ -99,23 +129,35 @@ class DockerProber:
             container.update(cast(_Container, response.json()))
             return ""
 
-        seen = await ask(self._probe, question)
+        seen = await ask(self._probe, question, (ValueError,))
         if seen.result in (CheckResult.OK, CheckResult.SLOW):
-            seen = judge(container["State"], seen.latency_ms)
+            seen = judge(container.get("State", {}), seen)
         await self._reports.check(self._probe.component, self._probe.name, CheckKind.DOCKER, seen)
+        if container:
+            await self._reports.metrics(self._probe.component, gauges(state_figures(container)))
         return seen
 
     async def _use(self) -> None:
-        """CPU and memory as `docker stats` shows them (requirement A06), and how many containers run (A01)."""
+        """CPU and memory as `docker stats` shows them (requirement A06), and how many containers run (A01). Each may
+        be slow or fail without the container being any worse for it."""
         path = f"/containers/{quote(self._docker.container, safe='')}/stats"
-        async with asyncio.timeout(self._probe.timeout_ms / 1000):
-            stats = await self._client.get(path, params={"stream": "false", "one-shot": "true"})
-            info = await self._client.get("/info")
-        if stats.status_code != httpx.codes.OK or info.status_code != httpx.codes.OK:
-            return
-        running = float(cast(_Info, info.json()).get("ContainersRunning", 0))
-        samples = [Sample(name="docker_containers_running", value=running), *self._samples(cast(_Stats, stats.json()))]
+        stats, info = await asyncio.gather(
+            self._figures(path, {"stream": "false", "one-shot": "true"}), self._figures("/info", {})
+        )
+        samples = self._samples(cast(_Stats, stats)) if stats else []
+        running = cast(_Info, info).get("ContainersRunning")
+        if running is not None:
+            samples += gauges({"docker_containers_running": float(running)})
         await self._reports.metrics(self._probe.component, samples)
+
+    async def _figures(self, path: str, params: dict[str, str]) -> dict[str, object]:
+        try:
+            async with asyncio.timeout(self._probe.timeout_ms / 1000):
+                response = await self._client.get(path, params=params)
+                return cast(dict[str, object], response.raise_for_status().json())
+        except (OSError, httpx.HTTPError, ValueError) as error:  # a time-out is an OSError
+            log.debug("docker told no figures", probe=self._probe.name, path=path, error=str(error))
+            return {}
 
     def _samples(self, stats: _Stats) -> list[Sample]:
         values: dict[str, float] = {}
@@ -130,7 +172,15 @@ class DockerProber:
         if self._cpu is not None and system > self._cpu[1]:
             share = (used - self._cpu[0]) / (system - self._cpu[1])
             values["container_cpu_percent"] = max(0.0, share * cpu.get("online_cpus", 1) * 100.0)
-        self._cpu = (used, system)
+        if system:
+            self._cpu = (used, system)
+        pids = stats.get("pids_stats", {})
+        if "current" in pids:
+            values["container_pids"] = float(pids["current"])
+        networks = stats.get("networks", {}).values()
+        for key, name in _NETWORK.items():
+            if networks:
+                values[name] = float(sum(each.get(key, 0) for each in networks))
         return gauges(values)
 
     async def _listen(self) -> None:
@@ -148,16 +198,32 @@ class DockerProber:
             await asyncio.sleep(AGAIN_S)
 
 
-def judge(state: _State, latency_ms: float | None) -> Seen:
+def judge(state: _State, seen: Seen) -> Seen:
     """What a container's state means: as its health check says, where it has one."""
     status = state.get("Status", "")
     if status in ("exited", "dead", "removing"):
         oom = ", killed for lack of memory" if state.get("OOMKilled") else ""
-        return Seen(CheckResult.EXITED, latency_ms, f"exit code {state.get('ExitCode')}{oom}")
+        return Seen(CheckResult.EXITED, seen.latency_ms, f"exit code {state.get('ExitCode')}{oom}")
     if status == "paused":
-        return Seen(CheckResult.STOPPED, latency_ms, "paused")
+        return Seen(CheckResult.STOPPED, seen.latency_ms, "paused")
     if status != "running":
-        return Seen(CheckResult.ERROR, latency_ms, f"state {status}")
+        return Seen(CheckResult.ERROR, seen.latency_ms, f"state {status or 'unknown'}")
     if state.get("Health", {}).get("Status") == "unhealthy":
-        return Seen(CheckResult.ERROR, latency_ms, "health check says unhealthy")
-    return Seen(CheckResult.OK, latency_ms)
+        return Seen(CheckResult.ERROR, seen.latency_ms, "health check says unhealthy")
+    return seen
+
+
+def state_figures(container: _Container) -> dict[str, float]:
+    """What the state says in numbers. `container_healthy` is there for containers with a health check."""
+    state = container.get("State", {})
+    values = {
+        "container_running": float(state.get("Status") == "running"),
+        "container_restarts_total": float(container.get("RestartCount", 0)),
+        "container_oom_killed": float(bool(state.get("OOMKilled"))),
+    }
+    if state.get("Status") in ("exited", "dead"):
+        values["container_exit_code"] = float(state.get("ExitCode", 0))
+    health = state.get("Health", {}).get("Status", "none")
+    if health not in ("none", "starting", ""):
+        values["container_healthy"] = float(health == "healthy")
+    return values

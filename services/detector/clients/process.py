@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from services.detector.clients import kernel
 from services.detector.clients.reports import Reports, Seen, gauges
 from shared.contracts.ingest import CheckKind, CheckResult
 from shared.packs.model import Probe
@@ -17,6 +18,7 @@ REUSED_SLACK_S = 2.0
 """A process that started this much later than its pid file was written has inherited another's number."""
 CONFIRM_S = 0.5
 """A changed state is looked at again after this time, however rarely the probe looks otherwise."""
+OOM_REMARK = "; the kernel has just killed a process of this machine for lack of memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class ProcessProber:
         self._process: psutil.Process | None = None
         self._gone = ""
         """What is known of the end of the last process."""
+        self._oom_kills: int | None = None
+        """The machine's count when the process was last looked at."""
         self._last: CheckResult | None = None
         self._confirm_at: float | None = None
         self._telling: set[asyncio.Task[None]] = set()
@@ -50,6 +54,7 @@ class ProcessProber:
         self._follow()
         await self._tell(self._seen())
         if self._process is not None:
+            self._oom_kills = kernel.oom_kills()
             await self._reports.metrics(self._probe.component, gauges(self._uses(self._process)))
 
     async def poll(self) -> None:
@@ -114,12 +119,15 @@ class ProcessProber:
             self._gone = f"process {pid} has gone and its number was given to another"
             return
         self._pid, self._pidfd, self._process, self._gone = pid, pidfd, process, ""
+        self._oom_kills = kernel.oom_kills()
         asyncio.get_running_loop().add_reader(pidfd, self._ended)
 
     def _ended(self) -> None:
         pid = self._pid
         self._let_go()
-        self._gone = f"process {pid} has exited"
+        kills = kernel.oom_kills()
+        starved = kills is not None and self._oom_kills is not None and kills > self._oom_kills
+        self._gone = f"process {pid} has exited" + (OOM_REMARK if starved else "")
         task = asyncio.get_running_loop().create_task(self._tell(self._seen()))
         self._telling.add(task)
         task.add_done_callback(self._told)
@@ -151,14 +159,21 @@ class ProcessProber:
     def _uses(self, process: psutil.Process) -> dict[str, float]:
         try:
             with process.oneshot():
-                return {
+                values = {
                     "cpu_percent": process.cpu_percent(None),
                     "resident_memory_bytes": float(process.memory_info().rss),
                     "threads": float(process.num_threads()),
-                    "open_files": float(process.num_fds()),
                 }
         except psutil.Error:
             return {}
+        try:  # of another user's process, only a privileged detector may know
+            values["open_files"] = float(process.num_fds())
+        except psutil.Error:
+            return values
+        limit = kernel.descriptor_limit(process.pid)
+        if limit:
+            values["open_files_ratio"] = values["open_files"] / limit
+        return values
 
 
 def process_state(pid: int) -> str:

@@ -28,13 +28,18 @@ MAX_BATCH_CHARS = 262_144
 _CHANGES = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c04")
 
 
-class FileMemory(Protocol):
-    """What watched files were when last looked at, kept over restarts."""
+class Memory(Protocol):
+    """What is kept over restarts: what watched files were when last looked at, and how far logs have been read."""
 
     async def recall(self, probe: str) -> str | None:
         """SHA-256 in hex; empty when the file wasn't there; None at first sight."""
 
     async def remember(self, probe: str, sha256: str) -> None: ...
+
+    async def recall_position(self, probe: str) -> str | None:
+        """In the probe's own words; None at first sight."""
+
+    async def remember_position(self, probe: str, position: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,18 @@ from typing import Protocol, runtime_checkable
 
 import structlog
 
+from services.detector.clients.asking import NotAllowedError, new_client
 from services.detector.clients.docker import DockerProber
 from services.detector.clients.files import ConfigProber, LogProber
 from services.detector.clients.host import HostProber
-from services.detector.clients.network import (
-    HttpProber,
-    NotAllowedError,
-    PostgresProber,
-    ScrapeProber,
-    TcpProber,
-    new_client,
-)
+from services.detector.clients.journal import JournalProber
+from services.detector.clients.network import PromqlProber, ScrapeProber, TcpProber
+from services.detector.clients.postgres import PostgresProber
 from services.detector.clients.process import ProcessProber
-from services.detector.clients.reports import FileMemory, Reports
+from services.detector.clients.redis_server import RedisProber
+from services.detector.clients.reports import Memory, Reports
+from services.detector.clients.sql import SqlProber
+from services.detector.clients.web import HttpProber
 from shared.packs.model import Probe
 
 log = structlog.get_logger()
@@ -64,7 +63,7 @@ class _Running:
 class ProbeRunner:
     """`configure` says what runs; the rest follows. Call it from the event loop's thread."""
 
-    def __init__(self, reports: Reports, memory: FileMemory, concurrency: int) -> None:
+    def __init__(self, reports: Reports, memory: Memory, concurrency: int) -> None:
         self._reports, self._memory = reports, memory
         self._slots = asyncio.Semaphore(concurrency)
         self._client = new_client()
@@ -122,7 +121,10 @@ class ProbeRunner:
             await asyncio.gather(running.task, return_exceptions=True)
         async with running.lock:
             if isinstance(running.prober, Closable):
-                await running.prober.close()
+                try:
+                    await running.prober.close()
+                except Exception as error:  # noqa: BLE001 - as in `_look`
+                    self._broke(running, error)
 
     def _make(self, probe: Probe, hosts: frozenset[str]) -> Prober:
         match probe.kind:
@@ -137,11 +139,19 @@ class ProbeRunner:
             case "process":
                 return ProcessProber(probe, self._reports)
             case "logs":
-                return LogProber(probe, self._reports)
+                return LogProber(probe, self._reports, self._memory)
+            case "redis":
+                return RedisProber(probe, self._reports)
+            case "sql":
+                return SqlProber(probe, self._reports)
+            case "promql":
+                return PromqlProber(probe, self._reports, self._client, hosts)
+            case "journal":
+                return JournalProber(probe, self._reports, self._memory)
             case "config":
                 return ConfigProber(probe, self._reports, self._memory)
             case "docker":
-                return DockerProber(probe, self._reports)
+                return DockerProber(probe, self._reports, self._memory)
             case "host":
                 return HostProber(probe, self._reports)
             case other:

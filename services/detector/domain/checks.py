@@ -9,6 +9,9 @@ from services.detector.domain.signals import CheckSeen, Fact, Finding, Method, R
 FAILURES = frozenset({Result.ERROR, Result.TIMEOUT, Result.REFUSED, Result.EXITED, Result.STOPPED})
 """Results that count as errors of the component; `slow` is an answer, if a late one."""
 
+FORESIGHT = frozenset({"certificate"})
+"""Kinds of check that tell of trouble to come: a warning, while everything still works."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProbePolicy:
@@ -56,12 +59,13 @@ def observe(run: ProbeRun, check: CheckSeen, policy: ProbePolicy, *, planned: bo
     if run.bad < policy.fail_after and not at_once:
         return None
     pattern = f"{check.kind}-slow" if result is Result.SLOW else pattern_of(check)
+    mild = result is Result.SLOW or check.kind in FORESIGHT
     return Finding(
         component=check.component,
         method=Method.PROBE,
         subject=check.probe,
         pattern=pattern,
-        severity=Severity.WARNING if result is Result.SLOW else Severity.CRITICAL,
+        severity=Severity.WARNING if mild else Severity.CRITICAL,
         summary=_summary(check, result, policy),
         at=check.at,
         fact=_fact(check, result, policy),
@@ -75,7 +79,9 @@ def _depth(check: CheckSeen, result: Result) -> int:
     """A process that is gone explains that nobody answers, and that explains that metrics can't be read."""
     if result in (Result.EXITED, Result.STOPPED):
         return 4
-    if result is Result.SLOW or check.kind == "scrape":
+    if check.kind in FORESIGHT:
+        return 0
+    if result is Result.SLOW or check.kind in ("scrape", "promql"):
         return 2
     return 3
 

@@ -127,7 +127,7 @@ class ComponentTrack:
         self._windows = {key: self._windows.get(key) or RatioWindow(ratio.window_s) for key, ratio in asked.items()}
         self.asks.watch(watched.asked)
         for tracked in self._series.values():
-            tracked.ask(watched.limits, watched.ratios, self.asks.hook(tracked))
+            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates, self.asks.hook(tracked))
 
     # ---- metrics
 
@@ -146,18 +146,32 @@ class ComponentTrack:
             value = reading.value
             if tracked is None or not -SENSELESS < value < SENSELESS:
                 continue
-            sent_at = reading.at
-            when = latest if sent_at is None else min(sent_at.timestamp(), now)
-            series = tracked.series
+            series, sent_at = tracked.series, reading.at
+            if sent_at is None:
+                when = latest
+            else:
+                when = min(sent_at.timestamp(), now)
+                if when <= series.last_at:
+                    continue  # told before, by another sender or by this one again
+            pause_s = now - series.seen_now
             series.seen_now = now
-            if not tracked.plain:
+            if tracked.plain:
+                series.last_at = when
+            else:
                 learned = self._ask(tracked, value, when, now, verdicts, touched)
                 if learned is None:
                     continue
                 value = learned
-            score = tracked.usual.update(value)
-            if score >= adaptive.NEWS:
-                self._unusual(tracked, value, score, when, now, verdicts)
+            usual = tracked.usual
+            if pause_s > series.pace_s and tracked.was_away(pause_s):
+                if tracked.shape is Shape.COUNTER:
+                    continue  # a rate over the absence is no reading of now
+                usual.resume(value)
+            score = usual.update(value, when)
+            if score >= adaptive.STIR:
+                if score >= usual.limit:
+                    self._unusual(tracked, value, score, when, now, verdicts)
+                tracked.limit_alarms()
         for name in {reading.name for reading in readings if reading.name.endswith(COUNTER_SUFFIXES)}:
             self.kept.families[name] = now
         for limit in touched.values():
@@ -188,8 +202,9 @@ class ComponentTrack:
             if len(self._series) >= MAX_SERIES:
                 self.kept.left_out += 1
                 return None
-            tracked = Tracked.of(Series(reading.name, dict(reading.labels), seen_now=now))
-            tracked.ask(self.watched.limits, self.watched.ratios, self.asks.hook(tracked))
+            tracked = Tracked.of(Series(reading.name, dict(reading.labels), seen_now=now, first_now=now))
+            watched = self.watched
+            tracked.ask(watched.limits, watched.ratios, watched.alarm_rates, self.asks.hook(tracked))
             self._series[key] = tracked
         return tracked
 
@@ -267,10 +282,20 @@ class ComponentTrack:
             self.kept.left_out += 1
             return
         self._news.add(now, 1.0)
-        low, high = tracked.usual.bounds()
-        sigmas = adaptive.deviations(score)
+        usual, sigmas = tracked.usual, adaptive.deviations(score)
         verdicts.unusual.append(
-            AnomalyFound(self.name, tracked.name, tracked.labels, value, low, high, sigmas, when, when)
+            AnomalyFound(
+                self.name,
+                tracked.name,
+                tracked.labels,
+                value,
+                usual.low,
+                usual.high,
+                sigmas,
+                when,
+                when,
+                seen_before=usual.news - 1,
+            )
         )
 
     # ---- logs

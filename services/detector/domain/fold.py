@@ -37,7 +37,7 @@ from services.detector.domain.signals import (
 from services.detector.domain.thresholds import CLEAR_AFTER
 from services.detector.domain.watch import Watch
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 ADVANCE_S = 0.2
 HEALTH_INTERVAL_S = 1.0
 """Shortest time between two tellings of a component's health that differ only in the error count."""
@@ -185,7 +185,7 @@ class PartitionState:
     # ---- snapshot
 
     def snapshot(self) -> bytes:
-        """Compressed JSON, about 60 bytes a series: readable by any tool when something must be looked into."""
+        """Compressed JSON, about 400 bytes a series: readable by any tool when something must be looked into."""
         kept = Snapshot(
             SNAPSHOT_VERSION,
             self._advanced_at,

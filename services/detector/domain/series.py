@@ -7,13 +7,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from services.detector.domain.adaptive import UsualRange
+from services.detector.domain.adaptive import NEWS, WARM_UP, UsualRange
 from services.detector.domain.ratios import RatioLimit
 from services.detector.domain.thresholds import Breach, Limit
 
 COUNTER_SUFFIXES = ("_total", "_count", "_sum")
 UNLEARNED_SUFFIXES = ("_bucket", "_created", "_info")
 """Series whose single readings tell nothing: histogram buckets are covered by their count and sum."""
+
+
+AWAY_S, AWAY_PAUSES = 600.0, 20.0
+"""A series was away when it paused for longer than both: so many seconds, and so many of its usual pauses."""
+WEEK_S = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRate:
+    """How many alarms a week chance alone may raise on each series of a metric (`*`: of every metric)."""
+
+    metric: str
+    per_week: float
 
 
 class Shape(StrEnum):
@@ -57,6 +70,9 @@ class Series:
     last: float | None = None
     last_at: float = 0.0
     seen_now: float = 0.0
+    first_now: float = 0.0
+    pace_s: float = 0.0
+    """Longest pause between two readings that is usual for it."""
     breaches: dict[str, Breach] = field(default_factory=dict)
 
 
@@ -73,6 +89,8 @@ class Tracked:
     limits: tuple[tuple[Limit, Breach], ...] = ()
     errors_of: tuple[RatioLimit, ...] = ()
     totals_of: tuple[RatioLimit, ...] = ()
+    alarms_per_week: float | None = None
+    """By chance, if somebody asks for a rate."""
     hook: Hook | None = None
     """What more the packs ask of it: objectives, expressions, siblings, and that it keeps coming."""
     plain: bool = True
@@ -83,8 +101,19 @@ class Tracked:
         key = series_key(series.name, series.labels)
         return cls(series, series.name, series.labels, key, shape_of(series.name), series.usual)
 
-    def ask(self, limits: Sequence[Limit], ratios: Sequence[RatioLimit], hook: Hook | None = None) -> None:
+    def ask(
+        self,
+        limits: Sequence[Limit],
+        ratios: Sequence[RatioLimit],
+        rates: Sequence[AlarmRate] = (),
+        hook: Hook | None = None,
+    ) -> None:
         """Take up what the packs ask now; a breach that is still asked about goes on."""
+        self.alarms_per_week = next((rate.per_week for rate in rates if rate.metric in ("*", self.name)), None)
+        if self.alarms_per_week is None:
+            self.usual.limit = NEWS
+        else:
+            self.limit_alarms()
         asked = [limit for limit in limits if limit.holds_for(self.name, self.labels)]
         old = self.series.breaches
         self.series.breaches = {limit.key: old.get(limit.key, Breach()) for limit in asked}
@@ -93,3 +122,20 @@ class Tracked:
         self.totals_of = tuple(ratio for ratio in ratios if ratio.counts_total(self.name))
         self.hook = hook
         self.plain = self.shape is Shape.GAUGE and not (self.limits or self.errors_of or self.totals_of or hook)
+
+    def limit_alarms(self) -> None:
+        """Set the limit that gives the rate of alarms asked for, as far as the series' own past tells."""
+        series, count = self.series, self.usual.count
+        if self.alarms_per_week is None or count < WARM_UP or series.seen_now <= series.first_now:
+            return
+        interval_s = (series.seen_now - series.first_now) / count
+        self.usual.limit = self.usual.limit_for(self.alarms_per_week * interval_s / WEEK_S)
+
+    def was_away(self, pause_s: float) -> bool:
+        """For a pause longer than any before: was the series away, or is its pace slower than it seemed?"""
+        series = self.series
+        if not series.pace_s or pause_s <= max(AWAY_S, AWAY_PAUSES * series.pace_s):
+            series.pace_s = pause_s
+            return False
+        series.pace_s *= 2.0
+        return True

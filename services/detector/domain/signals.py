@@ -210,6 +210,8 @@ class AnomalyFound:
     score: float
     since: float
     at: float
+    seen_before: int = 0
+    """How often the series was unusual before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from services.detector.domain.expressions import Expression, expression_of
 from services.detector.domain.log_patterns import Kind
 from services.detector.domain.priority import Standing
 from services.detector.domain.ratios import RatioLimit, ratio_of
+from services.detector.domain.series import AlarmRate
 from services.detector.domain.signals import Severity
 from services.detector.domain.silences import Silence, Silences, Window
 from services.detector.domain.slo import objectives_of
@@ -29,6 +30,8 @@ class Watched:
     limits: tuple[Limit, ...] = thresholds.DEFAULT_LIMITS
     ratios: tuple[RatioLimit, ...] = ()
     kinds: tuple[Kind, ...] = log_patterns.BUILT_IN
+    alarm_rates: tuple[AlarmRate, ...] = ()
+    """The first that names a metric, or all, holds for it."""
     asked: Asked = field(default_factory=Asked)
     standing: Standing = field(default_factory=Standing)
 
@@ -79,6 +82,11 @@ def compile_packs(
                 limits,
                 ratios,
                 kinds,
+                tuple(
+                    AlarmRate(each.metric, each.alarms_per_week)
+                    for each in pack.anomalies
+                    if each.component in ("*", name)
+                ),
                 _asked(pack, name, limits, ratios, expressions),
                 Standing(pack.components[name].criticality, len(callers.get(name, ()))),
             )

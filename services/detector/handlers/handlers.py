@@ -13,6 +13,7 @@ import structlog
 from services.detector import store
 from services.detector.domain.fold import TICK_PROBE, PartitionState
 from services.detector.domain.incidents import IncidentPolicy
+from services.detector.domain.removed import removed
 from services.detector.domain.signals import AnomalyFound, Effect, HealthChanged, IncidentRevised, PatternsSeen
 from services.detector.domain.silences import Silence
 from services.detector.domain.watch import Watch, compile_packs
@@ -63,6 +64,8 @@ class Handlers:
     folds: Callable[[], Iterable[WireFold]] = field(default=lambda: ())
     watch: Watch = field(default_factory=Watch)
     owned: frozenset[int] = frozenset()
+    declared: set[str] = field(default_factory=set)
+    """Names of probes that a pack has declared since this process began."""
     silences: dict[str, Silence] = field(default_factory=dict)
 
     # ---- telemetry
@@ -118,6 +121,7 @@ class Handlers:
         except ValueError as error:
             log.error("a pack's rule can't be read; the former rules stay", error=str(error))
             return
+        self.declared |= self.watch.probes.keys()
         for fold in self.folds():
             fold.state.configure(self.watch)
         self._run_probes()
@@ -175,9 +179,22 @@ class Handlers:
     # ---- periodic
 
     async def tick(self, unit: Unit) -> None:
-        """Lets time pass for components with open incidents, also when nobody reports on them any more."""
+        """Lets time pass for components with open incidents, also when nobody reports on them any more, and ends
+        those of probes that no pack asks for any more."""
         for component in await store.components_with_open_incidents(unit.session):
             await self._let_time_pass(component, unit.now)
+        for component, probe in removed(await store.open_probe_incidents(unit.session), self.watch, self.declared):
+            await self.publish(
+                Check(
+                    id=self.ids(),
+                    at=unit.now,
+                    component=component,
+                    probe=probe,
+                    kind=CheckKind.CUSTOM,
+                    result=CheckResult.OK,
+                    detail="no pack asks for this probe any more",
+                )
+            )
 
     async def heartbeat(self, unit: Unit) -> None:
         """Lets time pass in every partition of this replica: what is silent there must be noticed too."""
@@ -199,4 +216,5 @@ class Handlers:
 
     async def prune(self, unit: Unit) -> None:
         await store.prune_incidents(unit.session, unit.now, self.retention)
+        await store.prune_positions(unit.session, unit.now, self.retention)
         await store.prune_log_patterns(unit.session, unit.now, self.retention)

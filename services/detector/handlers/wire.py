@@ -112,6 +112,7 @@ def anomaly(found: AnomalyFound) -> detector.Anomaly:
         expected_high=found.high,
         score=found.score,
         since=instant(found.since),
+        seen_before=found.seen_before,
     )
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class CallGraph:
-    """`calls[a]` are the components that `a` calls directly. Circles are allowed: packs may form one together."""
+    """`calls[a]` are the components that `a` calls directly. Circles are allowed: packs may form one together, and
+    traces may show one."""
 
     calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    observed: frozenset[tuple[str, str]] = frozenset()
+    """Those (caller, callee) of `calls` that no pack declares: traces show them."""
     _known_callees: dict[str, dict[str, int]] = field(default_factory=dict, compare=False, repr=False)
 
     def callees(self, component: str) -> Mapping[str, int]:
@@ -30,6 +33,17 @@ class CallGraph:
         {'orders': 1, 'edge': 2}
         """
         return _reach(component, lambda name: [caller for caller, called in self.calls.items() if name in called])
+
+    def rests_on_traces(self, caller: str, callee: str) -> bool:
+        """Whether no path of declared calls leads from `caller` to `callee`.
+
+        >>> CallGraph({"edge": ("orders",)}, frozenset({("edge", "orders")})).rests_on_traces("edge", "orders")
+        True
+        """
+        if not self.observed:
+            return False
+        declared = _reach(caller, lambda name: [n for n in self.calls.get(name, ()) if (name, n) not in self.observed])
+        return callee not in declared
 
 
 def _reach(start: str, neighbours: Callable[[str], Iterable[str]]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.diagnoser.domain.evidence import Cause
+from services.diagnoser.domain.graph import CallGraph
 from services.diagnoser.domain.own import Scene, own_causes
 from services.diagnoser.domain.patterns import (
     CONCLUSIVE,
@@ -66,7 +67,9 @@ class Explainer:
                     weight = min(found.weight, end.weight)
                     known = best.get(end.incident.id)
                     if known is None or weight > known.weight:
-                        best[end.incident.id] = Explanation(end.incident, weight, _words(incident, end.incident))
+                        best[end.incident.id] = Explanation(
+                            end.incident, weight, _words(incident, end.incident, self.scene.graph)
+                        )
             order = sorted(best.values(), key=lambda e: (-e.weight, e.incident.opened_at, str(e.incident.id)))
             self._roots[incident.id] = tuple(order)
         return self._roots[incident.id]
@@ -79,7 +82,7 @@ class Explainer:
             same = other.component == incident.component
             weight = self._sibling_weight(incident, other) if same else self._callee_weight(incident, other)
             if weight > 0:
-                found.append(Explanation(other, weight, _words(incident, other)))
+                found.append(Explanation(other, weight, _words(incident, other, self.scene.graph)))
         return found
 
     def _callee_weight(self, incident: IncidentSeen, other: IncidentSeen) -> float:
@@ -124,9 +127,10 @@ class Explainer:
         return (int(self.scene.nature(incident) not in CONCLUSIVE), incident.opened_at, str(incident.id))
 
 
-def _words(incident: IncidentSeen, other: IncidentSeen) -> str:
+def _words(incident: IncidentSeen, other: IncidentSeen, graph: CallGraph) -> str:
     before_s = (incident.opened_at - other.opened_at).total_seconds()
     when = f"{before_s:.0f} s earlier" if before_s >= 1 else "at the same time"
     if other.component == incident.component:
         return f"{other.component} itself: {other.summary} ({other.pattern}, {when})"
-    return f"{incident.component} calls {other.component}, in trouble {when}: {other.summary}"[:300]
+    known_by = " (observed in traces)" if graph.rests_on_traces(incident.component, other.component) else ""
+    return f"{incident.component} calls {other.component}{known_by}, in trouble {when}: {other.summary}"[:300]

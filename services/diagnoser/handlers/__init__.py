@@ -2,5 +2,6 @@
 
 from services.diagnoser.handlers.events import Handlers, Patience
 from services.diagnoser.handlers.experience import Experience
+from services.diagnoser.handlers.topology import Topology
 
-__all__ = ["Experience", "Handlers", "Patience"]
+__all__ = ["Experience", "Handlers", "Patience", "Topology"]

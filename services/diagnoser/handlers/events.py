@@ -11,13 +11,14 @@ from uuid import UUID
 import structlog
 
 from services.diagnoser import store
-from services.diagnoser.domain import Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
+from services.diagnoser.domain import CallGraph, Diagnosis, IncidentSeen, Reason, Scene, diagnose, revise
 from services.diagnoser.domain.changes import CHANGE_WINDOW_S
 from services.diagnoser.domain.own import most_telling
 from services.diagnoser.domain.patterns import is_conclusive
 from services.diagnoser.domain.revise import Told
 from services.diagnoser.handlers import translate
 from services.diagnoser.handlers.experience import Experience
+from services.diagnoser.handlers.topology import Topology
 from shared.contracts.detector import Anomaly, Incident, Swept
 from shared.contracts.healer import SweepRequest
 from shared.contracts.ingest import Change
@@ -26,6 +27,8 @@ from shared.packs.book import PackBook
 
 log = structlog.get_logger()
 
+MEASURED = timedelta(minutes=15)
+"""What series said longer before the first incident is left out."""
 BATCH = 20
 """Incidents looked at in one unit of work."""
 
@@ -50,13 +53,14 @@ class Handlers:
     packs: PackBook
     patience: Patience
     ids: Callable[[], UUID]
+    topology: Topology
     experience: Experience
 
     async def incident(self, event: Incident, unit: Unit) -> None:
         """Conclusive patterns are diagnosed at once, others when their neighbours have had time to raise alarm."""
         if not await store.take_incident(unit.session, event, unit.now):
             return
-        neighbours = self._touched_by(event.component)
+        neighbours = await self._touched_by(event.component, unit)
         if not event.is_open:
             outlived = self.patience.symptom_grace + timedelta(seconds=0.1)
             await store.look_again(unit.session, neighbours, unit.now + outlived, but=event.case_id)
@@ -85,6 +89,7 @@ class Handlers:
 
     async def prune(self, unit: Unit) -> None:
         await store.prune(unit.session, unit.now, self.patience.keep)
+        await self.topology.prune(unit)
         await self.experience.prune(unit)
 
     async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
@@ -96,9 +101,9 @@ class Handlers:
 
     # ---- looking
 
-    def _touched_by(self, component: str) -> set[str]:
+    async def _touched_by(self, component: str, unit: Unit) -> set[str]:
         """Components whose diagnosis may change with this one's incidents."""
-        return {component, *self.packs.dependents_of(component)}
+        return {component, *(await self.topology.graph(unit)).callers(component)}
 
     async def _soon(self, unit: Unit, component: str) -> None:
         at = unit.now + self.patience.settle
@@ -152,9 +157,15 @@ class Handlers:
             symptom_of=str(told.symptom_of) if told.symptom_of else None,
         )
 
+    def _measured_with(self, incident: IncidentSeen, graph: CallGraph) -> set[str]:
+        """Components whose series tell of the incident: what it calls, or all of its pack where that isn't known."""
+        callees = set(graph.callees(incident.component))
+        placed = self.packs.component(incident.component)
+        return {incident.component, *(callees or (placed.pack.components if placed else ()))}
+
     async def _scene(self, unit: Unit, incident: IncidentSeen) -> Scene:
         """The incident's neighbourhood: itself and everything that it calls; and of what calls it, the changes."""
-        graph = translate.graph(self.packs)
+        graph = await self.topology.graph(unit)
         components = {incident.component, *graph.callees(incident.component)}
         callers = {name for name, depth in graph.callers(incident.component).items() if depth == 1}
         lately = unit.now - self.patience.symptom_grace
@@ -173,6 +184,7 @@ class Handlers:
             known_problems=translate.known_problems(self.packs),
             components={name: translate.component(self.packs, name) for name in components},
             log_categories=translate.log_categories(self.packs),
+            seen=await store.telemetry_of(unit.session, self._measured_with(incident, graph), first - MEASURED),
             judged=known.judged,
             calibrator=known.calibrator,
         )

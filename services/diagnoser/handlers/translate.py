@@ -7,7 +7,6 @@ from uuid import UUID
 
 from services.diagnoser.domain import (
     AnomalySeen,
-    CallGraph,
     ChangeSeen,
     ComponentFacts,
     Diagnosis,
@@ -102,12 +101,6 @@ def _next_observation(diagnosis: Diagnosis) -> wire.NextObservation | None:
 
 
 # ---- packs
-
-
-def graph(packs: PackBook) -> CallGraph:
-    return CallGraph(
-        {name: one.calls for applied in packs.packs.values() for name, one in applied.pack.components.items()}
-    )
 
 
 def component(packs: PackBook, name: str) -> ComponentFacts:

@@ -67,12 +67,20 @@ def test_a_playbook_may_set_its_own_threshold() -> None:
 
 
 def test_the_record_of_a_playbook_moves_its_confidence() -> None:
+    proven = Record("crash:pattern", "restart", 10, 10, 1.0, 0.1)
+    assert ruled(case(cause(confidence=0.75)), records=(proven,)).verdict is Verdict.EXECUTE
+    useless = Record("crash:pattern", "restart", 10, 1, 0.10, -0.08)
+    assert ruled(case(cause(confidence=1.0)), records=(useless,)).verdict is Verdict.ASK
+
+
+def test_a_pack_may_choose_the_shift_by_success_rate() -> None:
     """Requirement H02: 0.70 and 80 % give 0.76."""
+    shop = target(policy={"confidence_model": "record-shift"})
     good = Record("crash:pattern", "restart", 10, 8, 0.80, 0.06)
-    assert ruled(case(cause(confidence=0.70)), records=(good,)).confidence == pytest.approx(0.76)
-    assert ruled(case(cause(confidence=0.80)), records=(good,)).verdict is Verdict.EXECUTE
+    assert ruled(case(cause(confidence=0.70)), shop, records=(good,)).confidence == pytest.approx(0.76)
+    assert ruled(case(cause(confidence=0.80)), shop, records=(good,)).verdict is Verdict.EXECUTE
     bad = Record("crash:pattern", "restart", 10, 1, 0.10, -0.08)
-    assert ruled(case(cause(confidence=0.90)), records=(bad,)).verdict is Verdict.ASK
+    assert ruled(case(cause(confidence=0.90)), shop, records=(bad,)).verdict is Verdict.ASK
 
 
 # ---- asking

@@ -80,4 +80,38 @@ def test_its_state_stays_finite_whatever_comes(readings: list[float]) -> None:
     state = asdict(usual)
     lists = [state[name] for name in ("means", "above", "below", "over", "under")]
     assert all(math.isfinite(x) for each in lists for x in each)
-    assert all(math.isfinite(x) for x in (state["moved"], *usual.bounds()))
+    assert all(math.isfinite(x) for x in (state["moved"], state["off"], usual.low, usual.high))
+
+
+def test_a_daily_crest_that_does_not_come_is_news_though_no_reading_leaves_the_range_of_the_day() -> None:
+    chance = random.Random(6)
+    usual = UsualRange()
+    every_s, a_day = 300.0, 288
+    trough = 10 * a_day + a_day * 3 // 4
+    for step in range(trough):
+        usual.update(100 + 30 * math.sin(2 * math.pi * step / a_day) + chance.gauss(0, 2), step * every_s)
+    flat = [usual.update(70 + chance.gauss(0, 2), step * every_s) for step in range(trough, trough + a_day // 2)]
+    assert any(score >= usual.limit for score in flat)
+
+
+@pytest.mark.parametrize("asked", [1e-4, 1e-3])
+def test_alarms_come_about_as_often_as_asked_for(asked: float) -> None:
+    chance = random.Random(8)
+    usual, readings, news = UsualRange(), 60_000, 0
+    for _ in range(readings):
+        news += usual.update(chance.gauss(0, 1)) >= usual.limit
+        usual.limit = usual.limit_for(asked)
+    assert asked / 10 <= news / readings <= asked * 2
+
+
+def test_news_comes_with_the_range_from_before_it() -> None:
+    usual = learned(500, lambda: 45.0)
+    usual.update(90.0)
+    assert usual.low <= 45.0 <= usual.high < 50.0
+
+
+def test_after_an_absence_another_level_within_the_range_is_no_news() -> None:
+    chance = random.Random(4)
+    usual = learned(2_000, lambda: chance.choice([10.0, 30.0]) + chance.gauss(0, 1))
+    usual.resume(30.0)
+    assert usual.update(30.0) < usual.limit

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.handlers.http import (
     act,
     admin,
+    decisions,
     live,
     logs,
     observe,
@@ -94,6 +95,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
+    app.include_router(decisions.router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app

@@ -1,0 +1,41 @@
+"""Looking into decisions: whether they can be made again, and whether their confidence can be trusted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from services.gateway.handlers.http.deps import Viewer, Wired
+from services.gateway.handlers.http.schemas import Success
+from shared.contracts.decider import Calibration, CalibrationRequest, Recompute, Recomputed
+
+router = APIRouter()
+
+LOOK_BACK_TIMEOUT_S = 20.0
+
+
+@router.get("/api/decisions/calibration", tags=["observe"])
+async def get_decision_calibration(
+    deps: Wired, _bearer: Viewer, days: Annotated[float, Query(gt=0, le=3_650)] = 365
+) -> Success[Calibration]:
+    """Whether what was said to help with 90 % helped in nine of ten runs: reliability curve, Brier score, error."""
+    asked = CalibrationRequest(days=days)
+    return Success(data=await deps.bus.request("decider", "calibration", asked, Calibration, LOOK_BACK_TIMEOUT_S))
+
+
+@router.get("/api/decisions/recompute", tags=["observe"])
+async def recompute_decisions(
+    deps: Wired, _bearer: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> Success[Recomputed]:
+    """Makes the newest decisions again from their stored inputs and says which come out otherwise."""
+    asked = Recompute(limit=limit)
+    return Success(data=await deps.bus.request("decider", "recompute", asked, Recomputed, LOOK_BACK_TIMEOUT_S))
+
+
+@router.get("/api/decisions/{decision_id}/recompute", tags=["observe"])
+async def recompute_decision(deps: Wired, _bearer: Viewer, decision_id: UUID) -> Success[Recomputed]:
+    """Makes one decision again from its stored inputs, with its explanation."""
+    asked = Recompute(decision_id=decision_id)
+    return Success(data=await deps.bus.request("decider", "recompute", asked, Recomputed, LOOK_BACK_TIMEOUT_S))

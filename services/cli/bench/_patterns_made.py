@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -99,7 +99,7 @@ class Story(_Part):
     failure_s: float = 900.0
     recovery_s: float = 1_200.0
     deadline_s: float = 600.0
-    every_s: float = 15.0
+    every_s: float = 30.0
     normal: dict[str, Behaviour] = {}
     failure: dict[str, Behaviour] = {}
     recovery: dict[str, Behaviour] = {}
@@ -182,9 +182,11 @@ def play(story: Story, profiles: Profiles) -> Iterator[tuple[float, ComponentEve
     """All messages in order of time."""
     end = START + story.normal_s + story.failure_s + story.recovery_s
     played = [_played(story, profiles, name, place) for place, name in enumerate(story.components)]
-    told = sorted(
-        (START + story.normal_s + each.after_s, number, each) for number, each in enumerate(story.told)
-    )
+    onset = START + story.normal_s
+    told = [(onset + each.after_s, number, each, True) for number, each in enumerate(story.told)]
+    over = onset + story.failure_s
+    told += [(over, number, each, False) for _, number, each, _ in told if each.kind == "incident"]
+    told.sort(key=lambda each: each[:2])
     now = START
     while now < end:
         for one in played:
@@ -275,7 +277,7 @@ def _samples(story: Story, one: _Played, phase: _Phase, at: float) -> Iterator[S
 def _begin(story: Story, one: _Played, key: str) -> _Series:
     found = _SERIES.fullmatch(key)
     if found is None:
-        raise ValueError(f"{story.name}: {key!r} is no series: write name{{label=\"value\"}}")
+        raise ValueError(f'{story.name}: {key!r} is no series: write name{{label="value"}}')
     labels = dict(_LABEL.findall(found["labels"] or ""))
     series = _Series(found["name"], labels, random.Random(f"{story.name}/{one.name}/{key}"))
     one.series[key] = series
@@ -314,9 +316,9 @@ def _stamp(word: str, number: float, phase: _Phase, at: float) -> float:
     return at - (at - phase.begins) % number
 
 
-def _tell(story: Story, at: float, number: int, told: Told) -> ComponentEvent:
+def _tell(story: Story, at: float, number: int, told: Told, firing: bool) -> ComponentEvent:
     when = datetime.fromtimestamp(at, UTC)
-    id_ = uuid5(_IDS, f"{story.name}|told|{number}")
+    id_ = uuid5(_IDS, f"{story.name}|told|{number}|{firing}")
     if isinstance(told.kind, ChangeKind):
         return Change(id=id_, at=when, component=told.component, kind=told.kind, summary=told.summary)
     return ExternalIncident(
@@ -325,11 +327,7 @@ def _tell(story: Story, at: float, number: int, told: Told) -> ComponentEvent:
         component=told.component,
         source="alertmanager",
         external_id=f"{story.name}-{number}",
+        status="firing" if firing else "resolved",
         pattern=told.pattern,
         summary=told.summary,
     )
-
-
-def series_names(behaviours: Mapping[str, Behaviour]) -> set[str]:
-    """Names of all metrics that some behaviours send."""
-    return {key.partition("{")[0] for behaviour in behaviours.values() for key in behaviour.metrics}

@@ -1,7 +1,7 @@
 """Plays a scenario through the code that production runs: the detector's fold and the diagnoser's decisions.
 
 Stream order is kept and no clock is read: time is that of the messages. The diagnoser's timing is that of its handlers:
-a conclusive pattern at once, others when their neighbours have had time to raise alarm, open incidents anew each review.
+a conclusive pattern at once, others when their neighbours have had time to raise alarm, all anew at each review.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from services.detector.domain.signals import AnomalyFound, IncidentRevised
 from services.detector.domain.watch import Watch, compile_packs
 from services.detector.handlers import wire
 from services.detector.handlers.fold import WireFold
-from services.diagnoser.domain import AnomalySeen, ChangeSeen, Diagnosis, IncidentSeen, Scene, diagnose
+from services.diagnoser.domain import AnomalySeen, CallGraph, ChangeSeen, Diagnosis, IncidentSeen, Scene, diagnose
 from services.diagnoser.domain.changes import CHANGE_WINDOW_S
 from services.diagnoser.domain.own import most_telling
 from services.diagnoser.domain.patterns import is_conclusive
+from services.diagnoser.domain.ranking import Seen
 from services.diagnoser.handlers import Patience, translate
+from services.diagnoser.handlers.telemetry import TelemetryFold
 from shared.contracts.detector import Incident
 from shared.contracts.gateway import PackApplied
 from shared.contracts.ingest import Change, Check, CheckKind, CheckResult
@@ -63,8 +65,8 @@ class Played:
     incidents: list[Told] = field(default_factory=list)
     anomalies: list[tuple[float, str]] = field(default_factory=list)
     """(when, component)."""
-    moment: Moment | None = None
-    """At the time that was asked for."""
+    moments: list[Moment] = field(default_factory=list)
+    """At the times that were asked for."""
     began: float = 0.0
     ended: float = 0.0
 
@@ -78,18 +80,24 @@ async def book_of(pack: Pack) -> PackBook:
     return packs
 
 
-def play(scenario: Scenario, packs: PackBook, *, known: bool = True, moment_at: float | None = None) -> Played:
-    """`known`: with the library of known problems; `moment_at`: when to keep what was known."""
+def play(
+    scenario: Scenario, packs: PackBook, *, known: bool = True, measured: bool = True, moments: tuple[float, ...] = ()
+) -> Played:
+    """`known`: with the library of known problems; `measured`: with the diagnoser's memory of readings, which takes
+    most of the time; `moments`: when to keep what was known, in order."""
     watch = compile_packs([scenario.pack], (), library()) if known else compile_packs([scenario.pack])
-    return _Player(packs, watch).run(scenario.messages(), moment_at)
+    return _Player(packs, watch, measured=measured).run(scenario.messages(), list(moments))
 
 
 class _Player:
-    def __init__(self, packs: PackBook, watch: Watch) -> None:
+    def __init__(self, packs: PackBook, watch: Watch, *, measured: bool) -> None:
         self._packs = packs
         self._fold = WireFold(PartitionState(watch))
         self._patience = Patience()
-        self._graph = translate.graph(packs)
+        components = {name: one for each in packs.packs.values() for name, one in each.pack.components.items()}
+        self._graph = CallGraph({name: one.calls for name, one in components.items()})
+        self._readings = TelemetryFold() if measured else None
+        self._measured: dict[str, Seen] = {}
         self._known_problems = translate.known_problems(packs)
         self._categories = translate.log_categories(packs)
         self._told: dict[UUID, Told] = {}
@@ -97,7 +105,7 @@ class _Player:
         self._anomalies: list[tuple[float, AnomalySeen]] = []
         self._played = Played()
 
-    def run(self, messages: Iterable[Message], moment_at: float | None) -> Played:
+    def run(self, messages: Iterable[Message], moments: list[float]) -> Played:
         first = next(iter(self._packs.packs.values())).pack
         component = next(iter(first.components))
         ticked = 0.0
@@ -107,15 +115,18 @@ class _Player:
             while ticked + TICK_S <= now:
                 ticked += TICK_S
                 self._apply(_tick(component, ticked), ticked)
-            if moment_at is not None and self._played.moment is None and now >= moment_at:
-                self._keep_moment(moment_at)
+            while moments and now >= moments[0]:
+                self._keep_moment(moments.pop(0))
             if isinstance(event, Change):
                 self._changes.append(translate.change(event))
                 self._soon({event.component}, now)
+            if self._readings is not None:
+                for told in self._readings.apply(event, datetime.fromtimestamp(now, UTC)):
+                    self._measured[told.seen.component] = told.seen
             self._apply(event, now)
             self._played.ended = now
-        if moment_at is not None and self._played.moment is None:
-            self._keep_moment(moment_at)
+        for at in moments:
+            self._keep_moment(at)
         self._played.incidents = list(self._told.values())
         return self._played
 
@@ -184,14 +195,18 @@ class _Player:
             known_problems=self._known_problems,
             components={name: translate.component(self._packs, name) for name in components},
             log_categories=self._categories,
+            seen=[self._measured[name] for name in self._measured_with(incident) if name in self._measured],
         )
+
+    def _measured_with(self, incident: IncidentSeen) -> list[str]:
+        """Components whose series tell of the incident: what it calls, or all where that isn't known."""
+        callees = self._graph.callees(incident.component)
+        return sorted({incident.component, *(callees or self._measured)})
 
     def _keep_moment(self, at: float) -> None:
         self._look_at_due(at)
-        self._played.moment = Moment(
-            at,
-            tuple(each.diagnosis for each in self._told.values() if each.resolved_now is None and each.diagnosis),
-        )
+        open_ones = [each for each in self._told.values() if each.resolved_now is None]
+        self._played.moments.append(Moment(at, tuple(each.diagnosis for each in open_ones if each.diagnosis)))
 
 
 def _tick(component: str, now: float) -> Check:

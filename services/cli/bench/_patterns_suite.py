@@ -1,8 +1,8 @@
 """Scenarios of the known-patterns bench: labelled telemetry of a failure, or of ordinary running.
 
 A folder holds both kinds. *Made* scenarios are YAML: components with a `kind`, whose ordinary series stand in
-`profiles.yaml`, and what is different during the failure. *Recorded* ones are folders with `scenario.yaml` (pack, label)
-and `messages.jsonl` or `messages.jsonl.gz`: one message a line, `{"subject": …, "at": …, "data": {…}}`, as it was on
+`profiles.yaml`, and what is different during the failure. *Recorded* ones are folders with `scenario.yaml` (pack,
+label) and `messages.jsonl` or `messages.jsonl.gz`: one message a line, `{"subject": …, "at": …, "data": {…}}`, as it was on
 the bus.
 """
 
@@ -64,7 +64,7 @@ class Scenario:
 def scenarios(folder: Path) -> list[Scenario]:
     """All of a folder, in order of group and name. Raises DataMissingError for one that can't be read."""
     profiles = made.Profiles.model_validate(_yaml(folder / PROFILES)) if (folder / PROFILES).is_file() else None
-    found = []
+    found: list[Scenario] = []
     for path in sorted(folder.glob("*.yaml")):
         if path.name != PROFILES:
             found += _made(path, profiles or made.Profiles())
@@ -127,7 +127,8 @@ def _recorded(path: Path) -> Scenario:
         raise DataMissingError(f"{path.parent}: a recording needs messages.jsonl or messages.jsonl.gz beside its label")
     label = None
     if about.expect is not None:
-        assert about.onset is not None and about.recovered is not None
+        assert about.onset is not None
+        assert about.recovered is not None
         label = Label(
             about.expect.component,
             about.expect.cause,
@@ -141,8 +142,7 @@ def _recorded(path: Path) -> Scenario:
 
 
 def _read(file: Path) -> Iterator[Message]:
-    opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
-    with opened as lines:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 said = json.loads(line)

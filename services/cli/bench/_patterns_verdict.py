@@ -22,23 +22,20 @@ class Verdict:
     wrong: tuple[str, ...] = ()
 
 
-def judged_at(label: Label) -> float:
-    """When a diagnosis must be right: at its deadline, or when the failure ends."""
-    return min(label.onset + label.deadline_s, label.recovered)
+def moments(label: Label) -> tuple[float, float]:
+    """When a diagnosis must be right (at its deadline, or when the failure ends), and when the failure ends."""
+    return min(label.onset + label.deadline_s, label.recovered), label.recovered
 
 
 def judge(scenario: Scenario, played: Played) -> Verdict:
     """Of a scenario with a label."""
     label = scenario.label
-    assert label is not None and played.moment is not None
+    assert label is not None
     first = min((each.opened_now for each in _of(label, played)), default=None)
     detected = first is not None and first <= label.onset + label.deadline_s
-    best = _best(label, played.moment)
+    best = _best(label, played.moments[0])
     classified = (
-        detected
-        and best is not None
-        and best.best.component == label.component
-        and best.best.category in label.causes
+        detected and best is not None and best.best.component == label.component and best.best.category in label.causes
     )
     said = f"{best.best.component}: {best.best.category.value} {best.best.confidence:.2f}" if best else "nothing"
     wrong = [] if detected else ["not detected in time"]
@@ -50,7 +47,9 @@ def judge(scenario: Scenario, played: Played) -> Verdict:
 
 
 def _of(label: Label, played: Played) -> list[Told]:
-    return [each for each in played.incidents if each.seen.component == label.component and each.opened_now >= label.onset]
+    return [
+        each for each in played.incidents if each.seen.component == label.component and each.opened_now >= label.onset
+    ]
 
 
 def _best(label: Label, moment: Moment) -> Diagnosis | None:
@@ -66,7 +65,12 @@ def _amiss(label: Label, played: Played) -> list[str]:
     early = [each for each in played.incidents if each.opened_now < label.onset]
     if early:
         wrong.append(f"{_words(early)} before anything was wrong")
-    blamed = [each for each in played.incidents if each not in early and _is_blamed(each, label)]
+    at_its_end = {found.incident_id: found for found in played.moments[1].diagnoses}
+    blamed = [
+        each
+        for each in played.incidents
+        if each not in early and _is_blamed(each, at_its_end.get(each.seen.id) or each.diagnosis, label)
+    ]
     if blamed:
         wrong.append(f"{_words(blamed)} though innocent")
     left = [each for each in played.incidents if each.resolved_now is None]
@@ -77,11 +81,10 @@ def _amiss(label: Label, played: Played) -> list[str]:
     return wrong
 
 
-def _is_blamed(told: Told, label: Label) -> bool:
-    """An incident of somebody else that isn't explained by the culprit."""
+def _is_blamed(told: Told, found: Diagnosis | None, label: Label) -> bool:
+    """An incident of somebody else that isn't explained by the culprit, while that is in trouble."""
     if told.seen.component in (label.component, *label.also):
         return False
-    found = told.diagnosis
     return found is None or (found.symptom_of is None and found.best.component != label.component)
 
 

@@ -56,9 +56,7 @@ _DEFAULT_POLICY = ProbePolicy()
 _NO_LIBRARY = Library()
 
 
-def compile_packs(
-    packs: Iterable[Pack], silences: Iterable[Silence] = (), library: Library = _NO_LIBRARY
-) -> Watch:
+def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = (), library: Library = _NO_LIBRARY) -> Watch:
     """`*` in a rule means every component of its own pack. `library`: what holds unless a pack says otherwise.
 
     Raises:

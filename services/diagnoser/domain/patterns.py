@@ -71,6 +71,9 @@ _LOG_NATURES: Mapping[Category, Nature] = {
     Category.DISK: Nature.RESOURCE,
 }
 
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Between the words of names as `HostOutOfDiskSpace`, which alarms of other systems have."""
+
 type Causes = tuple[tuple[Category, float], ...]
 type _Rule = tuple[frozenset[str], frozenset[str], Nature, Causes]
 
@@ -222,7 +225,7 @@ def words_of(name: str) -> frozenset[str]:
     >>> sorted(words_of("postgres_locks_waiting-high"))
     ['high', 'locks', 'postgres', 'waiting']
     """
-    text = name.lower().replace("rate_limit", "ratelimit").replace("rate-limit", "ratelimit")
+    text = _CAMEL.sub("-", name).lower().replace("rate_limit", "ratelimit").replace("rate-limit", "ratelimit")
     for separator in "_:./ ,=":
         text = text.replace(separator, "-")
     words = text.split("-")

@@ -30,7 +30,7 @@ def incident(event: Incident) -> IncidentSeen:
         pattern=event.pattern,
         severity=event.severity,
         summary=event.summary,
-        opened_at=event.opened_at,
+        opened_at=event.since or event.opened_at,
         error_count=event.error_count,
         flapping=event.flapping,
         evidence=tuple(Fact(o.name, o.observed, o.expected, o.unit, o.component) for o in event.evidence),

@@ -9,6 +9,8 @@ comma := ,
 PYTHON := $(VENV)/bin/python
 HOMEOSTAT := $(VENV)/bin/homeostat
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+# Processes for tests that wait more than they work, each with servers of its own.
+WORKERS ?= 2
 DATA := $(if $(HOMEOSTAT_BENCH_DATA),$(HOMEOSTAT_BENCH_DATA),$(wildcard ../shared/data))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
@@ -47,13 +49,13 @@ lint: install ## Style, types and architecture
 	@$(HOMEOSTAT) contracts --check
 
 unit: install ## Tests without servers
-	@$(VENV)/bin/pytest tests/unit
+	@$(VENV)/bin/pytest tests/unit $(wildcard tests/patterns)
 
 integration: install ## Tests on a real NATS and PostgreSQL
-	@$(VENV)/bin/pytest -m 'not slow and not containers' --durations 10 tests/integration tests/contract
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m 'not slow and not containers' --durations 10 tests/integration tests/contract
 
 slow: install ## The integration tests that take minutes: a SIGKILL at every point of a run
-	@$(VENV)/bin/pytest -m slow --durations 10 tests/integration tests/contract
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist load -m slow --durations 10 tests/integration tests/contract
 
 e2e: install ## The whole platform on the shop
 	@$(VENV)/bin/pytest tests/e2e
@@ -76,8 +78,8 @@ containers: install ## The image, compose and integration tests on a Docker engi
 	@$(VENV)/bin/pytest -m containers tests/integration
 	@HOMEOSTAT_TEST_SERVERS=containers $(VENV)/bin/pytest tests/integration/kernel
 
-as-ordinary-user: install ## Unit and end-to-end tests and the demo as a user that is not root (needs root)
-	@tests/as_ordinary_user.sh '$(or $(DO),make unit e2e demo)'
+as-ordinary-user: install ## End-to-end tests and the demo as a user that is not root (needs root)
+	@tests/as_ordinary_user.sh '$(or $(DO),make e2e demo)'
 
 compose-up: ## Everything in containers (PROFILES=shop,observability for more)
 	@deploy/make-secrets.sh

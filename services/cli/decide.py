@@ -1,7 +1,8 @@
-"""Trusting decisions: `verify`, `calibration`."""
+"""Trusting decisions: `verify`, `calibration`, `simulate`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,3 +85,50 @@ def calibration(
             f"{found['runs']} runs, calibration error {found['calibration_error']:.3f}, Brier {found['brier']:.3f}",
             highlight=False,
         )
+
+
+def simulate(
+    policy: Annotated[
+        Path, typer.Option(help="YAML with what would be otherwise, as in a pack: `mode`, `policy`, `playbooks`.")
+    ],
+    pack: Annotated[str | None, typer.Option(help="Only this pack's components change.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500)] = 200,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """What other rules would have done with recorded decisions, and what that is worth. Nothing is touched."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        written = YAML(typ="safe", pure=True).load(policy.read_text())
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise fail(f"{escape(str(policy))} can't be read: {escape(' '.join(str(error).split()))}", code=2) from None
+    known = ("mode", "policy", "playbooks")
+    if not isinstance(written, dict) or not set(written) <= set(known):
+        raise fail(f"{escape(str(policy))} may say {', '.join(known)}, as a pack does, and nothing else", code=2)
+    found = connect(data_dir).post("/api/decisions/replay", {**written, "pack": pack, "limit": limit})
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            short(one["decision_id"]),
+            escape(one["component"]),
+            f"{one['was']} {escape(one['was_playbook'] or '')}",
+            f"{one['would_be']} {escape(one['would_be_playbook'] or '')}",
+            escape(one["reason"]),
+        )
+        for one in found["differences"]
+    ]
+    print_table("", ("decision", "component", "was", "would be", "rule"), rows, "No decision would be another.")
+    console.print(
+        f"{found['compared']} decisions: {found['acted']} actions, {found['would_act']} would be", highlight=False
+    )
+    for name, worth in (("as it was", found["worth"]), ("as it would be", found["would_be_worth"])):
+        if worth:
+            console.print(
+                f"{name}: {worth['value']:.0%} helped (95 %: {worth['low']:.0%}–{worth['high']:.0%}), "
+                f"{worth['seen']:.0%} of it seen, the rest foretold",
+                highlight=False,
+            )

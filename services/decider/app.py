@@ -17,7 +17,7 @@ from services.decider.handlers import (
 )
 from services.decider.settings import Settings
 from services.decider.store import Base
-from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Simulate
+from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Replay, Simulate
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
@@ -58,6 +58,7 @@ def build(settings: Settings) -> Service:
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("recompute", Recompute, review.recompute)
+    service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(TICK_S, "decide-due", handlers.tick)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
 from shared.contracts.base import CaseEvent, Category, Event, Probability, Severity, Token, Wire
 from shared.packs.model import Component, Mode, Playbook
@@ -201,3 +201,50 @@ class Calibration(Wire):
     """Mean distance of the curve from what was foretold, weighted by runs."""
     log_loss: float | None = None
     curve: tuple[CalibrationBin, ...] = ()
+
+
+class Replay(Wire):
+    """Has recorded decisions made under other rules (`cmd.decider.replay`); nothing is kept and nothing is touched."""
+
+    policy: dict[str, JsonValue] = {}
+    """Fields of a pack's policy; those that are left out stay as they were recorded."""
+    mode: Mode | None = None
+    playbooks: dict[str, Playbook] = {}
+    """Added, or instead of those of the same name."""
+    pack: Token | None = None
+    """Only this pack's components change."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 200
+
+
+class ReplayedDecision(Wire):
+    """A decision that would have been another."""
+
+    decision_id: UUID
+    component: Token
+    was: Verdict
+    was_playbook: str | None
+    would_be: Verdict
+    would_be_playbook: str | None
+    reason: str
+
+
+class Worth(Wire):
+    """Share of the decisions in which an action helps, with its 95 % interval."""
+
+    value: float
+    low: Probability
+    high: Probability
+    seen: Probability
+    """Share of the decisions in which what would have been done was done; the rest is foretold, not measured."""
+
+
+class Replayed(Wire):
+    """Reply to `Replay`. Runs that have not ended are left out."""
+
+    compared: int
+    acted: int
+    would_act: int
+    differences: tuple[ReplayedDecision, ...] = ()
+    worth: Worth | None = None
+    """Of the rules as they were."""
+    would_be_worth: Worth | None = None

@@ -117,6 +117,8 @@ class ExternalIncident(ComponentEvent):
     pattern: Annotated[str, Field(max_length=100)] = "external"
     summary: Annotated[str, Field(max_length=1024)]
     labels: dict[str, str] = {}
+    expires_at: AwareDatetime | None = None
+    """Over by then unless it is said again: for a source that repeats what still fires and may die without a word."""
 
 
 class ExternalOutcome(ComponentEvent):

@@ -34,6 +34,9 @@ class Policy(Part):
     confidence_model: Literal["posterior", "record-shift"] = "posterior"
     """How a playbook's record moves confidence. `posterior`: the lower 80 % bound of its chance to help, given the
     diagnosis and every run; `record-shift`: the diagnosis' confidence + (success rate − 0.5) × 0.20, within 0.5–1."""
+    strategy: Literal["fixed", "ab", "thompson"] = "fixed"
+    """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
+    best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
     freeze: tuple[str, ...] = ()
     """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
     storm_share: Probability = 0.5

@@ -27,6 +27,8 @@ from shared.contracts.decider import (
     Decision,
     Recompute,
     Recomputed,
+    Replay,
+    Replayed,
     Simulate,
     Simulated,
     Verb,
@@ -651,3 +653,24 @@ async def test_runs_are_told_apart_by_kind_of_component(platform: Platform, even
             return await sure("payments") > await sure("edge") > 0.8
 
         await eventually(known_by_now)
+
+
+async def test_other_rules_are_tried_on_what_was_recorded(platform: Platform, eventually: Eventually) -> None:
+    async with running(platform, eventually, pack()) as world:
+        gone, unsure = incident(), incident("edge")
+        await world.says(gone, diagnosis(gone), unsure, diagnosis(unsure, confidence=0.75))
+        (order,) = await world.decided(gone.case_id, "act")
+        (question,) = await world.decided(unsure.case_id, "below-threshold")
+        await world.says(outcome(order, Result.SUCCEEDED))
+
+        async def ended() -> bool:
+            return bool(await world.rows("select 1 from decisions where helped"))
+
+        await eventually(ended)
+        found = await asks(world, "replay", Replay(policy={"confidence": 0.7}), Replayed)
+        assert (found.compared, found.acted, found.would_act) == (2, 1, 2)
+        assert [one.decision_id for one in found.differences] == [question.decision_id]
+        assert found.would_be_worth is not None
+        assert found.would_be_worth.seen == 0.5
+        wrong = await world.client.request("cmd.decider.replay", b'{"policy": {"confidence": 7}}', timeout=5)
+        assert "confidence" in wrong.headers["Homeostat-Error"]

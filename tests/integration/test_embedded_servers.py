@@ -351,7 +351,9 @@ def closed_copy(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_tmp_path(tmp_path: Path) -> Path:
     """A temporary directory whose parents others may traverse, as those of /var/cache are."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o001:
+            break
         directory.chmod(0o711)
     return tmp_path
 

@@ -2,8 +2,8 @@
 
 A folder holds both kinds. *Made* scenarios are YAML: components with a `kind`, whose ordinary series stand in
 `profiles.yaml`, and what is different during the failure. *Recorded* ones are folders with `scenario.yaml` (pack,
-label) and `messages.jsonl` or `messages.jsonl.gz`: one message a line, `{"subject": …, "at": …, "data": {…}}`, as it was on
-the bus.
+label) and `messages.jsonl` or `messages.jsonl.gz`: one message a line, `{"subject": …, "at": …, "data": {…}}`,
+as it was on the bus.
 """
 
 from __future__ import annotations

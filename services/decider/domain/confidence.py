@@ -24,12 +24,17 @@ class Sureness:
 
     confidence: float
     expected: float
+    helped: float = 0.0
+    failed: float = 0.0
+    """Pseudo-counts of the posterior, for drawing from it."""
 
 
 def sureness(base: float, record: Record | None, kind: str, policy: Policy, model: ConfidenceModel) -> Sureness:
     """How sure the playbook is to help on a component of this kind, the diagnosis being `base` (0–1) sure."""
     if policy.confidence_model == "record-shift":
-        return Sureness(shifted(base, record), round(drawn_success(record), 3))
+        drawn = drawn_success(record)
+        weight = PRIOR_RUNS + (record.runs if record else 0)
+        return Sureness(shifted(base, record), round(drawn, 3), drawn * weight, (1 - drawn) * weight)
     return posterior(base, evidence(record, kind), model)
 
 
@@ -45,13 +50,16 @@ def posterior(base: float, runs_successes: tuple[float, float], model: Confidenc
     (0.9566, 0.6073)
     """
     runs, successes = runs_successes
+    helped, failed = prior(base, model)
+    helped, failed = helped + successes, failed + runs - successes
+    bound = round(beta_quantile(model.doubt, helped, failed), 4) if runs > 0 else base
+    return Sureness(bound, round(helped / (helped + failed), 4), helped, failed)
+
+
+def prior(base: float, model: ConfidenceModel) -> tuple[float, float]:
+    """What the diagnosis is worth, as runs that helped and did not."""
     mean = mean_with_bound(base, model.doubt, model.prior_runs)
-    if runs <= 0:
-        return Sureness(base, round(mean, 4))
-    helped = mean * model.prior_runs + successes
-    failed = (1.0 - mean) * model.prior_runs + runs - successes
-    bound = beta_quantile(model.doubt, helped, failed)
-    return Sureness(round(bound, 4), round(helped / (helped + failed), 4))
+    return mean * model.prior_runs, (1.0 - mean) * model.prior_runs
 
 
 def evidence(record: Record | None, kind: str) -> tuple[float, float]:

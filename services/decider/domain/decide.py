@@ -10,6 +10,7 @@ from services.decider.domain.explain import explain
 from services.decider.domain.limits import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
+from services.decider.domain.strategy import pick
 from services.decider.domain.vocabulary import (
     FAILURES,
     HARD_LIMITS,
@@ -43,6 +44,8 @@ class Ruling:
     dry_run: bool = False
     decided_by: str = "homeostat"
     expires_s: float | None = None
+    probability: float = 1.0
+    """With which the strategy takes this option in such a case."""
     detail: str = ""
     """The particulars of the reason, with numbers."""
     flip: Counterfactual | None = None
@@ -187,7 +190,7 @@ def _alone(outlook: _Outlook) -> Ruling:
     if declined is not None and declined.reason is Reason.REJECTED:
         return _rejected(outlook, declined)
     calls_for_a_person = _spent(outlook)
-    option = _choose(outlook)
+    option, probability = _choose(outlook)
     if option is None and calls_for_a_person is None:
         return _abstain(outlook, Reason.NO_PLAYBOOK, _nothing_fits(outlook))
     target = inputs.targets[option.component] if option else outlook.target
@@ -202,18 +205,32 @@ def _alone(outlook: _Outlook) -> Ruling:
     assert option is not None
     if refused:
         return _abstain(outlook, refused[0].reason, refused[0].words, option)
-    return _rule(outlook, Verdict.EXECUTE, Reason.ACT, option)
+    return replace(_rule(outlook, Verdict.EXECUTE, Reason.ACT, option), probability=probability)
 
 
-def _choose(outlook: _Outlook) -> Option | None:
-    """What follows a failed playbook goes first; else the best that may be done alone; else the best to ask for."""
+def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
+    """What follows a failed playbook goes first; else what the strategy takes of all that may be done alone; else the
+    best to ask for. With the probability of taking it."""
     if not outlook.eligible:
-        return None
+        return None, 1.0
     best = outlook.eligible[0]
     if best.follows:
-        return best
-    alone = (o for o in outlook.eligible if _question(o, outlook.inputs.targets[o.component]) is None)
-    return next(alone, best)
+        return best, 1.0
+    inputs = outlook.inputs
+    alone = [o for o in outlook.eligible if _question(o, inputs.targets[o.component]) is None]
+    if not alone:
+        return best, 1.0
+    first = inputs.targets[alone[0].component]
+    if first.policy.strategy == "fixed":
+        return alone[0], 1.0
+    free = [o for o in alone if o.component == first.name and not _held(inputs, o)] or alone[:1]
+    seed = f"{inputs.case.id}/{len(inputs.case.tried)}"
+    taken, probability = pick(first.policy.strategy, [o.posterior for o in free], seed)
+    return free[taken], probability
+
+
+def _held(inputs: Inputs, option: Option) -> bool:
+    return bool(refusals(inputs, inputs.targets[option.component], option.playbook, option.cause.category))
 
 
 def _question(option: Option, target: Target) -> Refusal | None:

@@ -38,6 +38,8 @@ def explain(inputs: Inputs, ruling: Ruling) -> str:
         )
     if option is not None:
         lines += _of_option(inputs, ruling, option)
+    if ruling.probability < 1.0:
+        lines.append(f"Taken with a probability of {ruling.probability:.0%} among what may be run alone.")
     if ruling.flip is not None:
         lines.append(f"It {ruling.flip.words}.")
     lines += _tried(inputs)
@@ -77,6 +79,8 @@ def why(option: Option, chosen: Option | None) -> str:
         return f"risk {option.risk:.0%} is above {option.risk_max:.0%}"
     if chosen is None:
         return "nothing may be done now"
+    if option.score > chosen.score and option.confidence >= option.threshold and option.level == "full-auto":
+        return f"the strategy took {chosen.playbook} this time"
     if option.score > chosen.score:
         return f"it may not run without a person ({option.level.value}, {option.confidence:.0%} sure)"
     return f"it scores less than {chosen.playbook}"

@@ -41,6 +41,8 @@ class Option:
     score: float
     expected_success: float
     expected_time_s: float
+    posterior: tuple[float, float] = (1.0, 1.0)
+    """Pseudo-counts of runs that helped and did not."""
     follows: bool = False
     """The playbook that failed names it as what follows."""
     failed_before: bool = False
@@ -173,6 +175,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
         criteria=values,
         score=score(values),
         expected_success=sure.expected,
+        posterior=(sure.helped, sure.failed),
         expected_time_s=round(expected_time_s(playbook, record), 1),
         follows=follows,
         failed_before=(target.name, name) in inputs.case.failed_since_success(),

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
-from services.decider.domain import Ruling, decide
+from pydantic import ValidationError
+
+from services.decider.domain import Ruling, Verdict, decide
 from services.decider.domain.calibration import Calibration, calibration
 from services.decider.domain.record import load_inputs
+from services.decider.domain.replay import Compared, Past, Proposal, Worth, changed, replay, worth
 from services.decider.store import DecisionRow, decisions
 from shared import telemetry
 from shared.bus import CommandRefusedError
+from shared.bus.decode import explain
 from shared.contracts import decider
-from shared.contracts.decider import CalibrationRequest, Difference, Recompute, Recomputed
+from shared.contracts.decider import (
+    CalibrationRequest,
+    Difference,
+    Recompute,
+    Recomputed,
+    Replay,
+    Replayed,
+    ReplayedDecision,
+)
 from shared.outbox import Unit
+from shared.packs import Mode
 
 LATELY = timedelta(days=90)
 """What the metrics of calibration look at."""
@@ -54,6 +68,25 @@ class Review:
         found = calibration(await decisions.foretold(unit.session, unit.now - timedelta(days=request.days)))
         return _wire(found) if found else decider.Calibration(runs=0)
 
+    async def replay(self, request: Replay, unit: Unit) -> Replayed:
+        """Makes recorded decisions under other rules: what would differ, and what it would be worth."""
+        rows = await decisions.of_homeostat(unit.session, request.limit)
+        pasts = [_past(row) for row in rows]
+        proposal = Proposal(request.policy, request.mode and Mode(request.mode), request.playbooks, request.pack)
+        try:
+            would = replay(pasts, lambda inputs: changed(inputs, proposal))
+        except ValidationError as error:
+            raise CommandRefusedError(f"this policy can't be: {explain(error)}") from None
+        was = replay(pasts, lambda inputs: inputs)
+        return Replayed(
+            compared=len(would),
+            acted=sum(one.was[0] is Verdict.EXECUTE for one in would),
+            would_act=sum(one.now.verdict is Verdict.EXECUTE for one in would),
+            differences=tuple(_difference(one) for one in would if one.differs),
+            worth=_worth(worth(was)),
+            would_be_worth=_worth(worth(would)),
+        )
+
     async def measure(self, unit: Unit) -> None:
         """Keeps the metrics of calibration up to date."""
         found = calibration(await decisions.foretold(unit.session, unit.now - LATELY))
@@ -82,6 +115,27 @@ def differences(row: DecisionRow, ruling: Ruling) -> list[Difference]:
         for field, stored, again in pairs
         if stored != again
     ]
+
+
+def _past(row: DecisionRow) -> Past:
+    inputs = load_inputs(row.context_data)
+    return Past(str(row.decision_id), inputs, Verdict(row.verdict), row.chosen_action, row.helped)
+
+
+def _difference(one: Compared) -> ReplayedDecision:
+    return ReplayedDecision(
+        decision_id=UUID(one.id),
+        component=one.now.component,
+        was=decider.Verdict(one.was[0].value),
+        was_playbook=one.was[1],
+        would_be=decider.Verdict(one.now.verdict.value),
+        would_be_playbook=one.now.option.playbook if one.now.option else None,
+        reason=one.now.reason.value,
+    )
+
+
+def _worth(found: Worth | None) -> decider.Worth | None:
+    return decider.Worth(value=found.value, low=found.low, high=found.high, seen=found.seen) if found else None
 
 
 def _wire(found: Calibration) -> decider.Calibration:

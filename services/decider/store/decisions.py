@@ -59,6 +59,17 @@ async def newest(session: AsyncSession, limit: int) -> Sequence[DecisionRow]:
     return (await session.scalars(select(DecisionRow).order_by(DecisionRow.created_at.desc()).limit(limit))).all()
 
 
+async def of_homeostat(session: AsyncSession, limit: int) -> Sequence[DecisionRow]:
+    """The newest that no person made or asked for, newest first."""
+    query = (
+        select(DecisionRow)
+        .where(DecisionRow.decided_by == "homeostat", DecisionRow.decision_type != "request")
+        .order_by(DecisionRow.created_at.desc())
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
 async def foretold(session: AsyncSession, since: datetime, most: int = 10_000) -> list[Foretold]:
     """The newest runs that have ended since a time, oldest first."""
     query = (

@@ -339,4 +339,5 @@ def _external_finding(external: ExternalSeen, subject: str) -> Finding:
         at=external.at,
         fact=Fact(subject, external.summary, external.at, external.component),
         labels={**external.labels, "source": external.source, "external_id": external.external_id},
+        quiet_s=external.lasts_s,
     )

@@ -110,6 +110,8 @@ class ExternalSeen:
     summary: str
     at: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    lasts_s: float | None = None
+    """Over this long after it was said last; None: until its source says so."""
 
 
 # ---- between

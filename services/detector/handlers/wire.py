@@ -54,6 +54,7 @@ def external_seen(event: ExternalIncident, now: float) -> ExternalSeen:
         summary=event.summary,
         at=min(event.at.timestamp(), now),
         labels=event.labels,
+        lasts_s=max(0.0, event.expires_at.timestamp() - now) if event.expires_at else None,
     )
 
 

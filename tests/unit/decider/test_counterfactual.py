@@ -75,7 +75,7 @@ def test_where_no_number_decided_there_is_none() -> None:
     assert ruled(case(kind=CaseKind.REQUEST, causes=(), requested=Requested("restart", "ann"))).flip is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(inputs())
 def test_a_change_is_bounded_and_turns_the_verdict(given_inputs: Inputs) -> None:
     ruling = decide(given_inputs)

@@ -75,6 +75,8 @@ policies = st.builds(
     min_healthy=st.sampled_from([{}, {"web": 0.5}, {"web": 1.0}]),
     freeze=st.sampled_from([(), ("Wed 11:00/Wed 13:00",), ("Thu 11:00/Fri 13:00",)]),
     earn_auto_after_runs=st.sampled_from([None, 5]),
+    strategy=st.sampled_from(["fixed", "ab", "thompson"]),
+    confidence_model=st.sampled_from(["posterior", "record-shift"]),
 )
 ledgers = st.builds(
     Ledger,
@@ -220,3 +222,22 @@ def test_retries_are_bounded(tries: int) -> None:
 
 def test_the_weights_add_up_to_one() -> None:
     assert abs(sum(WEIGHTS.values()) - 1.0) < 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(share, share, st.integers(0, 30), st.integers(0, 30), policies)
+def test_a_surer_diagnosis_never_turns_an_action_into_none(
+    one: float, other: float, good: int, bad: int, policy: Policy
+) -> None:
+    less, more = sorted((one, other))
+    books = {"p": Playbook.model_validate({"for": ["crash"], "automation_level": "full-auto", "steps": [STEPS[0]]})}
+    record = Record("s", "p", good + bad, good, good / (good + bad or 1), 0.0)
+
+    def verdict(sure: float) -> Verdict:
+        cause = Cause("a", Category.CRASH, round(sure, 3), "s")
+        case = Case(id=UUID(int=1), kind=CaseKind.INCIDENT, component="a", opened_at=NOW, causes=(cause,))
+        home = Target("a", "shop", 1, Mode.AUTO, Component(), policy, books, health="critical")
+        return decide(Inputs(now=NOW, case=case, targets={"a": home}, records=(record,))).verdict
+
+    if verdict(less) is Verdict.EXECUTE:
+        assert verdict(more) is Verdict.EXECUTE

@@ -63,10 +63,18 @@ class Timeline:
         lines = [Line(message, level) for message in messages]
         self.told += self.fold.logs(component, lines, T0 + second, T0 + second)
 
-    def external(self, second: float, firing: bool, external_id: str = "a1", component: str = "web") -> None:
+    def external(
+        self,
+        second: float,
+        firing: bool,
+        external_id: str = "a1",
+        component: str = "web",
+        lasts_s: float | None = None,
+    ) -> None:
         seen = ExternalSeen(
-            component, "alerts", external_id, firing, Severity.CRITICAL, "external", "it burns", T0 + second
-        )
+            component, "alerts", external_id, firing, Severity.CRITICAL, "external", "it burns", T0 + second,
+            lasts_s=lasts_s,
+        )  # fmt: skip
         self.told += self.fold.external(seen, T0 + second)
 
     @property

@@ -69,6 +69,16 @@ def test_an_outside_incident_is_known_by_its_own_name_and_telling_twice_is_harml
     assert web.transitions[-1] == "resolved"
 
 
+def test_an_outside_incident_that_says_how_long_it_holds_ends_when_its_source_falls_silent() -> None:
+    web = Timeline()
+    for second in (0, 60, 120):
+        web.external(second, True, lasts_s=240)
+    web.metric(359, "load", 1.0)
+    assert "resolved" not in web.transitions
+    web.metric(361, "load", 1.0)
+    assert web.transitions[-1] == "resolved"
+
+
 def test_two_outside_incidents_of_one_component_stay_apart() -> None:
     web = Timeline()
     web.external(0, True, "a")

@@ -111,6 +111,12 @@ def test_an_end_that_has_passed_resolves(more: dict[str, Any], firing: bool, sec
     assert (seen.firing, seen.at) == (firing, NOW + timedelta(seconds=seconds))
 
 
+def test_prometheus_says_until_when_an_alert_holds_and_alertmanager_tells_of_its_end() -> None:
+    assert only(alert(endsAt=at(240))).expires_at == NOW + timedelta(seconds=240)
+    assert only(alert(status="firing", endsAt=at(240))).expires_at is None
+    assert only(alert(endsAt=at(-5))).expires_at is None
+
+
 @pytest.mark.parametrize(
     ("severity", "critical"), [("critical", True), ("Page", True), ("warning", False), ("info", False), ("", False)]
 )

@@ -61,6 +61,8 @@ class IncidentSeen:
     pattern: str
     summary: str
     labels: Mapping[str, str]
+    expires_at: datetime | None = None
+    """Prometheus repeats what fires and says until when it holds; Alertmanager tells of every end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _incident(alert: Alert, labels: Mapping[str, str], rule: ComponentRule, now:
         pattern=slug(name, PATTERN_CHARS) if name else "alert",
         summary=_summary(alert.annotations, name or "an alert without a name"),
         labels=labels,
+        expires_at=ends_at if firing and not alert.status else None,
     )
 
 

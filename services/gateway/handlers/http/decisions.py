@@ -9,7 +9,16 @@ from fastapi import APIRouter, Query
 
 from services.gateway.handlers.http.deps import Viewer, Wired
 from services.gateway.handlers.http.schemas import Success
-from shared.contracts.decider import Calibration, CalibrationRequest, Recompute, Recomputed
+from shared.contracts.decider import (
+    Calibration,
+    CalibrationRequest,
+    Recompute,
+    Recomputed,
+    Replay,
+    Replayed,
+    Simulate,
+    Simulated,
+)
 
 router = APIRouter()
 
@@ -39,3 +48,15 @@ async def recompute_decision(deps: Wired, _bearer: Viewer, decision_id: UUID) ->
     """Makes one decision again from its stored inputs, with its explanation."""
     asked = Recompute(decision_id=decision_id)
     return Success(data=await deps.bus.request("decider", "recompute", asked, Recomputed, LOOK_BACK_TIMEOUT_S))
+
+
+@router.post("/api/autonomous/simulate", tags=["observe"])
+async def simulate_decision(deps: Wired, _bearer: Viewer, body: Simulate) -> Success[Simulated]:
+    """What would be decided about a trouble that there is not, everything else being as it is. Nothing is touched."""
+    return Success(data=await deps.bus.request("decider", "simulate", body, Simulated))
+
+
+@router.post("/api/decisions/replay", tags=["observe"])
+async def replay_decisions(deps: Wired, _bearer: Viewer, body: Replay) -> Success[Replayed]:
+    """What other rules would have done with recorded decisions, and what that is worth. Nothing is touched."""
+    return Success(data=await deps.bus.request("decider", "replay", body, Replayed, LOOK_BACK_TIMEOUT_S))

@@ -79,6 +79,7 @@ def _event(seen: IncidentSeen) -> ExternalIncident:
         pattern=seen.pattern,
         summary=seen.summary,
         labels=dict(seen.labels),
+        expires_at=seen.expires_at,
     )
 
 

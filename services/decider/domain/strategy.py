@@ -1,0 +1,63 @@
+"""Which of several playbooks is taken when all of them may be run alone: trying is learning, within what is safe.
+
+There is no chance in it: what would be drawn comes from a hash of the case, so a decision can be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from itertools import pairwise
+from typing import Literal
+
+from services.decider.domain.beta import beta_cdf, beta_quantile
+
+STEPS = 100
+"""Of the integral that gives a probability."""
+LEAST_PROBABILITY = 0.001
+
+type Strategy = Literal["fixed", "ab", "thompson"]
+type Posterior = tuple[float, float]
+"""Pseudo-counts (successes, failures) of a Beta distribution, both above zero."""
+
+
+def pick(strategy: Strategy, posteriors: Sequence[Posterior], seed: str) -> tuple[int, float]:
+    """Index of the one taken, and the probability with which the strategy takes it. The first is the best by score.
+
+    `seed` is the case and how often it was tried: the same gives the same pick.
+    """
+    if strategy == "fixed" or len(posteriors) < 2:
+        return 0, 1.0
+    if strategy == "ab":
+        return int(_uniform(seed) * 2), 0.5
+    shares = iter(_uniform(f"{seed}/{place}") for place in range(len(posteriors)))
+    chosen = thompson(posteriors, lambda helped, failed: beta_quantile(next(shares), helped, failed))
+    return chosen, probability_of_best(posteriors, chosen)
+
+
+def thompson(posteriors: Sequence[Posterior], draw: Callable[[float, float], float]) -> int:
+    """Draws a chance to help of each, and takes the highest (Thompson 1933)."""
+    drawn = [draw(max(helped, 1e-3), max(failed, 1e-3)) for helped, failed in posteriors]
+    return max(range(len(drawn)), key=drawn.__getitem__)
+
+
+def probability_of_best(posteriors: Sequence[Posterior], index: int) -> float:
+    """With which a draw of this one is the highest: the integral of its density times the others' distributions.
+
+    >>> round(probability_of_best([(2.0, 2.0), (2.0, 2.0)], 0), 2)
+    0.5
+    """
+    steps = [step / STEPS for step in range(STEPS + 1)]
+    total = 0.0
+    for low, high in pairwise(steps):
+        mass = beta_cdf(high, *posteriors[index]) - beta_cdf(low, *posteriors[index])
+        for place, other in enumerate(posteriors):
+            if place != index and mass > 0.0:
+                mass *= (beta_cdf(low, *other) + beta_cdf(high, *other)) / 2
+        total += mass
+    return min(max(round(total, 4), LEAST_PROBABILITY), 1.0)
+
+
+def _uniform(seed: str) -> float:
+    """Between 0 and 1, exclusive."""
+    return (int.from_bytes(sha256(seed.encode()).digest()[:6]) + 0.5) / 2**48

@@ -27,6 +27,8 @@ Eventually = Callable[..., Awaitable[None]]
 
 OPEN = {"GET /livez", "GET /readyz"}
 VIEWERS = {
+    "POST /api/decisions/replay",
+    "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",

@@ -17,7 +17,16 @@ from services.cli.bench.results import Report, keep, table
 from services.cli.output import console, fail
 from services.cli.stoppable import run_stoppable
 
-AREAS = ("bus", "decisions", "healing", "log-templates", "metric-anomalies", "root-cause", "throughput")
+AREAS = (
+    "bus",
+    "decisions",
+    "healing",
+    "known-patterns",
+    "log-templates",
+    "metric-anomalies",
+    "root-cause",
+    "throughput",
+)
 """Each is a module of `services.cli.bench`, with `_` for `-`."""
 LONG = ("soak",)
 """Measured only when asked for: they take an hour."""

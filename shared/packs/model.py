@@ -181,6 +181,10 @@ class Pack(Part):
     limits: tuple[Limit, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    library: bool = True
+    """Whether the product's library of known problems holds for these components."""
+    library_without: tuple[Token, ...] = ()
+    """Ids of its rules and log patterns that don't."""
     playbooks: dict[Token, Playbook] = {}
     knobs: tuple[Knob, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()

@@ -333,6 +333,8 @@ class Rule(Part):
     rate: bool = False
     """Compare the metric's increase per second (for counters)."""
     summary: Annotated[str, Field(max_length=500)] = ""
+    cause: Category = Category.UNKNOWN
+    """Of a rule with an `id`: what is usually behind it, as evidence for the diagnosis."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:

@@ -103,6 +103,8 @@ class Asks:
         self._budgets: dict[str, Budget] = {}
         self._by_name: dict[str, dict[str, Tracked]] = {}
         self._selectors: dict[str, list[Selector]] = {}
+        self._live: list[Expression] | None = None
+        """Expressions that name a series this component has; None: to be found out again."""
 
     def state(self) -> AsksState:
         self.kept.samples = {key: samples.state() for key, samples in self._samples.items()}
@@ -130,12 +132,15 @@ class Asks:
             key: each for key, each in self.kept.regulars.items() if key in expected or key.startswith("probe:")
         }
         self._by_name = {}
+        self._live = None
 
     def hook(self, tracked: Tracked) -> _Hook | None:
         """What this series feeds; None: nothing."""
         name, labels = tracked.name, tracked.labels
         if name in self._selectors:
-            self._by_name.setdefault(name, {})[tracked.key] = tracked
+            if name not in self._by_name:
+                self._by_name[name], self._live = {}, None
+            self._by_name[name][tracked.key] = tracked
         samples = tuple(self._samples_of(tracked))
         budgets: list[tuple[Objective, Budget, str]] = []
         for objective in self.asked.objectives:
@@ -278,9 +283,13 @@ class Asks:
     def _expressions(self, at: float, told: Told) -> None:
         self.kept.judged = at
         source = _Source(self, at)
-        for expression in self.asked.expressions:
-            if not any(name in self._by_name for name in {each.name for each in expression.selectors}):
-                continue
+        if self._live is None:
+            self._live = [
+                expression
+                for expression in self.asked.expressions
+                if any(each.name in self._by_name for each in expression.selectors)
+            ]
+        for expression in self._live:
             before = self.kept.breaches.get(expression.id, {})
             after: dict[str, tuple[float, bool]] = {}
             for labels, value in expressions.troubles(expression, source, at):

@@ -9,7 +9,7 @@ from services.detector.domain import log_patterns, thresholds
 from services.detector.domain.absence import Expectation
 from services.detector.domain.asks import Asked
 from services.detector.domain.checks import ProbePolicy
-from services.detector.domain.expressions import expression_of
+from services.detector.domain.expressions import Expression, expression_of
 from services.detector.domain.log_patterns import Kind
 from services.detector.domain.priority import Standing
 from services.detector.domain.ratios import RatioLimit, ratio_of
@@ -18,6 +18,7 @@ from services.detector.domain.signals import Severity
 from services.detector.domain.silences import Silence, Silences, Window
 from services.detector.domain.slo import objectives_of
 from services.detector.domain.thresholds import Limit, limit_of
+from shared.packs.library import Library
 from shared.packs.model import Expect, Pack
 from shared.packs.schedule import Schedule
 
@@ -52,10 +53,11 @@ class Watch:
 
 _DEFAULT = Watched()
 _DEFAULT_POLICY = ProbePolicy()
+_NO_LIBRARY = Library()
 
 
-def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = ()) -> Watch:
-    """`*` in a rule means every component of its own pack.
+def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = (), library: Library = _NO_LIBRARY) -> Watch:
+    """`*` in a rule means every component of its own pack. `library`: what holds unless a pack says otherwise.
 
     Raises:
         ValueError: a pattern that is no expression (re.error, too), PromQL beyond the subset, or no window of time.
@@ -65,7 +67,10 @@ def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = ()) -> Wa
     components: dict[str, Watched] = {}
     probes: dict[str, ProbePolicy] = {}
     for pack in packs:
-        kinds = log_patterns.in_force(log_patterns.kind_of(pattern) for pattern in pack.log_patterns)
+        known = library.for_pack(pack)
+        expressions = tuple(map(expression_of, known.rules))
+        patterns = (*pack.log_patterns, *known.log_patterns)
+        kinds = log_patterns.in_force(log_patterns.kind_of(pattern) for pattern in patterns)
         for name in pack.components:
             limits = thresholds.in_force(
                 limit_of(rule) for rule in pack.rules if rule.component in ("*", name) and rule.expr is None
@@ -80,7 +85,7 @@ def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = ()) -> Wa
                     for each in pack.anomalies
                     if each.component in ("*", name)
                 ),
-                _asked(pack, name, limits, ratios),
+                _asked(pack, name, limits, ratios, expressions),
                 Standing(pack.components[name].criticality, len(callers.get(name, ()))),
             )
         for probe in pack.probes:
@@ -88,12 +93,18 @@ def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = ()) -> Wa
     return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs))))
 
 
-def _asked(pack: Pack, name: str, limits: tuple[Limit, ...], ratios: tuple[RatioLimit, ...]) -> Asked:
+def _asked(
+    pack: Pack, name: str, limits: tuple[Limit, ...], ratios: tuple[RatioLimit, ...], known: Iterable[Expression]
+) -> Asked:
     slo = pack.components[name].slo
     objectives = objectives_of(slo, ratios) if slo else ()
     expressions = tuple(
         expression_of(rule) for rule in pack.rules if rule.expr is not None and rule.component in ("*", name)
     )
+    counted = {limit.metric for limit in limits} | {metric for each in ratios for metric in (each.errors, each.total)}
+    expressions += tuple(
+        each for each in known if counted.isdisjoint(selector.name for selector in each.selectors)
+    )  # as with the default limits: what the pack itself judges, the library doesn't judge again
     for expression in expressions:
         _ = expression.tree  # says what is wrong now, and not in the middle of the stream
     defaults = {limit.metric for limit in thresholds.DEFAULT_LIMITS}

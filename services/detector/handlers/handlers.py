@@ -28,6 +28,7 @@ from shared.contracts.healer import Phase, RunProgress, SweepRequest
 from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
 from shared.outbox import Unit
 from shared.packs.book import PackBook
+from shared.packs.library import library
 from shared.packs.model import Probe
 
 log = structlog.get_logger()
@@ -115,7 +116,8 @@ class Handlers:
     def packs_changed(self) -> None:
         """New rules hold from the next message on; what was learned and what is open stay."""
         try:
-            self.watch = compile_packs((applied.pack for applied in self.packs.packs.values()), self.silences.values())
+            packs = [applied.pack for applied in self.packs.packs.values()]
+            self.watch = compile_packs(packs, self.silences.values(), library())
         except ValueError as error:
             log.error("a pack's rule can't be read; the former rules stay", error=str(error))
             return

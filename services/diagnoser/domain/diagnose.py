@@ -158,7 +158,8 @@ def _combine(
         elsewhere = root.incident.component != incident.component
         confidence = noisy_or([root.weight, felt]) if elsewhere and root.weight >= SYMPTOM_AT else root.weight
         foreign.append((_cause_of(root, confidence, explainer), root))
-    rival = max((c.confidence for c in own if c.category not in DESCRIBES_ONLY), default=0.0)
+    felt_alike = DESCRIBES_ONLY | {cause.category for cause, _ in foreign[:1]}
+    rival = max((c.confidence for c in own if c.category not in felt_alike), default=0.0)
     symptom_of = None
     causes = {(c.component, c.category): c for c in (*own, *causes_elsewhere(incident, explainer.scene))}
     if foreign:

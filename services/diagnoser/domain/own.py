@@ -22,7 +22,15 @@ from services.diagnoser.domain.evidence import Cause, Evidence, weigh
 from services.diagnoser.domain.graph import CallGraph
 from services.diagnoser.domain.history import Judged, precedents
 from services.diagnoser.domain.measured import readings
-from services.diagnoser.domain.patterns import CONCLUSIVE, Nature, is_conclusive, message_says, nature_of, prior
+from services.diagnoser.domain.patterns import (
+    CONCLUSIVE,
+    Nature,
+    is_conclusive,
+    message_says,
+    nature_of,
+    prior,
+    words_of,
+)
 from services.diagnoser.domain.providers import PROVIDER_KINDS, provider_trouble
 from services.diagnoser.domain.ranking import Seen
 from services.diagnoser.domain.signals import (
@@ -36,6 +44,11 @@ from shared.packs import Category
 from shared.packs.expressions import condition_holds
 
 ALIVE_WEIGHT = 0.75
+ALL_SILENT = "silence of all metrics"
+"""What the detector calls it."""
+GONE_WEIGHT = 0.65
+DATABASE_KINDS = frozenset({"database", "postgresql", "postgres", "mysql", "mariadb", "mongodb"})
+DOWN_WEIGHT = 0.9
 FACT_DISCOUNT = 0.6
 """A pattern seen beside the incident's own counts for less than the one that opened it."""
 
@@ -123,6 +136,20 @@ def _from_facts(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
                 yield Evidence(category, weight * FACT_DISCOUNT, f"{fact.name}: {fact.observed}"[:200])
 
 
+def _from_silence(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    """Nothing at all comes of it any more, and it doesn't answer: it is gone rather than slow."""
+    silent = any(fact.name == ALL_SILENT and fact.component == incident.component for fact in incident.evidence)
+    if silent and scene.nature(incident) is Nature.SILENT and not seen_alive(incident, scene):
+        yield Evidence(Category.CRASH, GONE_WEIGHT, "it neither answers nor sends any metrics")
+
+
+def _from_refusal(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
+    """A database that refuses connections is down itself; that callers see trouble with it is their side of it."""
+    words = words_of(incident.pattern)
+    if scene.facts(incident.component).kind in DATABASE_KINDS and words & {"refused", "down"}:
+        yield Evidence(Category.CRASH, DOWN_WEIGHT, "it is the database itself, and takes no connections")
+
+
 def _from_messages(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]:
     """What error lines say in their own words, each category once."""
     told: dict[Category, Evidence] = {}
@@ -206,6 +233,8 @@ def worst_callee(incident: IncidentSeen, scene: Scene) -> IncidentSeen | None:
 SOURCES: Sequence[Callable[[IncidentSeen, Scene], Iterable[Evidence]]] = (
     _from_pattern,
     _from_facts,
+    _from_silence,
+    _from_refusal,
     _from_messages,
     _from_changes,
     _from_repairs,

@@ -71,6 +71,9 @@ _LOG_NATURES: Mapping[Category, Nature] = {
     Category.DISK: Nature.RESOURCE,
 }
 
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Between the words of names as `HostOutOfDiskSpace`, which alarms of other systems have."""
+
 type Causes = tuple[tuple[Category, float], ...]
 type _Rule = tuple[frozenset[str], frozenset[str], Nature, Causes]
 
@@ -112,6 +115,7 @@ _RULES: tuple[_Rule, ...] = (
     _rule(
         "refused down unreachable", Nature.REFUSED, (Category.CRASH, 0.6), (Category.HANG, 0.1), (Category.NETWORK, 0.1)
     ),
+    _rule("absent", Nature.SILENT, (Category.CRASH, 0.55), (Category.NETWORK, 0.3), beside="metrics probe"),
     _rule("timeout unresponsive", Nature.SILENT, (Category.TIMEOUT, 0.5), (Category.HANG, 0.45)),
     _rule("slow latency duration", Nature.SLOW, (Category.TIMEOUT, 0.5), (Category.OVERLOAD, 0.4)),
     _rule(
@@ -188,7 +192,8 @@ def prior(pattern: str, log_categories: Mapping[str, Category]) -> tuple[Nature,
     """
     if pattern.startswith("log:"):
         return _log_prior(pattern.removeprefix("log:"), log_categories)
-    return _general_prior(pattern)
+    declared = log_categories.get(pattern)
+    return _general_prior(pattern) if declared is None else _rule_prior(pattern, declared)
 
 
 @lru_cache(maxsize=4_096)
@@ -206,13 +211,21 @@ def _log_prior(id_: str, declared: Mapping[str, Category]) -> tuple[Nature, Caus
     return _LOG_NATURES.get(category, Nature.ERRORS), ((category, weight),) if weight else ()
 
 
+def _rule_prior(pattern: str, declared: Category) -> tuple[Nature, Causes]:
+    """Of a rule whose cause is declared: how it looks from outside is still in its name's words."""
+    nature, _ = _general_prior(pattern)
+    if nature is Nature.OTHER:
+        nature = _LOG_NATURES.get(declared, Nature.ERRORS)
+    return nature, ((declared, _LOG_WEIGHTS.get(declared, _LOG_WEIGHT)),)
+
+
 def words_of(name: str) -> frozenset[str]:
     """The words of a pattern's or a metric's name.
 
     >>> sorted(words_of("postgres_locks_waiting-high"))
     ['high', 'locks', 'postgres', 'waiting']
     """
-    text = name.lower().replace("rate_limit", "ratelimit").replace("rate-limit", "ratelimit")
+    text = _CAMEL.sub("-", name).lower().replace("rate_limit", "ratelimit").replace("rate-limit", "ratelimit")
     for separator in "_:./ ,=":
         text = text.replace(separator, "-")
     words = text.split("-")

@@ -26,6 +26,8 @@ from shared.packs import Category, Severity
 
 SLACK_S = 10.0
 """Alarms of one trouble may come in any order within this time: probes and windows differ."""
+RULE_SLACK_S = 60.0
+"""Where a rule over windows of a minute or more found one of the two."""
 LONG_BEFORE_S = 600.0
 LONG_BEFORE_FACTOR = 0.7
 WARNING_FACTOR = 0.9
@@ -33,6 +35,7 @@ PER_CALL_FACTOR = 0.97
 SYMPTOM_AT = 0.6
 """From this weight on an incident is taken for a symptom."""
 SAME_CAUSE_WEIGHT = 0.9
+_TAKES_ITS_CALLERS_ALONG = CONCLUSIVE | {Nature.REFUSED, Nature.SILENT, Nature.DATABASE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +90,17 @@ class Explainer:
 
     def _callee_weight(self, incident: IncidentSeen, other: IncidentSeen) -> float:
         depth = self.scene.graph.callees(incident.component)[other.component]
-        if self.scene.nature(incident) not in MAY_COME_FROM_A_CALLEE:
+        told_of = self._told_of(incident, other)
+        if self.scene.nature(incident) not in MAY_COME_FROM_A_CALLEE and not told_of:
             return 0.0
         in_circle = incident.component in self.scene.graph.callees(other.component)
         if in_circle and not self._stands_lower(other, incident):
             return 0.0
         before_s = (incident.opened_at - other.opened_at).total_seconds()
-        if before_s < -SLACK_S:
+        if before_s < -(RULE_SLACK_S if {"rule"} & (incident.labels.keys() | other.labels.keys()) else SLACK_S):
             return 0.0
-        weight = HARM_TO_CALLERS[self.scene.nature(other)] * PER_CALL_FACTOR ** (depth - 1)
+        harm = HARM_TO_CALLERS[self.scene.nature(other)]
+        weight = max(harm, SAME_CAUSE_WEIGHT if told_of else 0.0) * PER_CALL_FACTOR ** (depth - 1)
         if other.severity is Severity.WARNING:
             weight *= WARNING_FACTOR
         if before_s > LONG_BEFORE_S:
@@ -116,6 +121,15 @@ class Explainer:
         if cause and mine and cause.category == mine.category and within and not alone:
             return min(SAME_CAUSE_WEIGHT, cause.confidence)
         return 0.0
+
+    def _told_of(self, incident: IncidentSeen, other: IncidentSeen) -> bool:
+        """Error lines of a limit, a full store or a lost database tell of the callee where that has such a trouble."""
+        if not incident.pattern.startswith("log:") and self.scene.nature(incident) not in MAY_COME_FROM_A_CALLEE:
+            return False
+        mine, theirs = self._best_own(incident), self._best_own(other)
+        if mine and theirs and mine.category == theirs.category:
+            return True
+        return self.scene.nature(incident) is Nature.DATABASE and self.scene.nature(other) in _TAKES_ITS_CALLERS_ALONG
 
     def _best_own(self, incident: IncidentSeen) -> Cause | None:
         return next(iter(self.own(incident)), None)

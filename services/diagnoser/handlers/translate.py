@@ -19,6 +19,7 @@ from shared.contracts.detector import Anomaly, Incident
 from shared.contracts.ingest import Change
 from shared.packs import Category
 from shared.packs.book import PackBook
+from shared.packs.library import library
 
 
 def incident(event: Incident) -> IncidentSeen:
@@ -29,7 +30,7 @@ def incident(event: Incident) -> IncidentSeen:
         pattern=event.pattern,
         severity=event.severity,
         summary=event.summary,
-        opened_at=event.opened_at,
+        opened_at=event.since or event.opened_at,
         error_count=event.error_count,
         flapping=event.flapping,
         evidence=tuple(Fact(o.name, o.observed, o.expected, o.unit, o.component) for o in event.evidence),
@@ -131,10 +132,10 @@ def known_problems(packs: PackBook) -> list[KnownProblem]:
 
 
 def log_categories(packs: PackBook) -> dict[str, Category]:
-    """What packs say of log patterns, by id."""
-    return {
-        pattern.id: pattern.category
-        for applied in packs.packs.values()
-        for pattern in applied.pack.log_patterns
-        if pattern.category is not Category.UNKNOWN
-    }
+    """What packs and the library say of log patterns and of rules, by id."""
+    told: dict[str, Category] = {}
+    for applied in packs.packs.values():
+        known = library().for_pack(applied.pack)
+        told |= {each.id: each.category for each in (*known.log_patterns, *applied.pack.log_patterns)}
+        told |= {rule.id: rule.cause for rule in (*known.rules, *applied.pack.rules) if rule.id}
+    return {id_: category for id_, category in told.items() if category is not Category.UNKNOWN}

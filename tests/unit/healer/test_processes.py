@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -234,8 +235,13 @@ async def test_reload_signals_and_needs_a_running_process(
     context: Context, spawner: Spawner, process: Process, tmp_path: Path
 ) -> None:
     mark, ready = tmp_path / "reloaded", tmp_path / "ready"
-    shell = f"trap 'touch {mark}' HUP; touch {ready}; while :; do sleep 0.05; done"
-    process = process.model_copy(update={"command": ("sh", "-c", shell)})
+    program = (
+        "import pathlib, signal, time\n"
+        f"signal.signal(signal.SIGHUP, lambda *_: pathlib.Path({str(mark)!r}).touch())\n"
+        f"pathlib.Path({str(ready)!r}).touch()\n"
+        "while True: time.sleep(0.05)"
+    )  # no shell: one can't trap a signal that was ignored when it began, as under nohup
+    process = process.model_copy(update={"command": (sys.executable, "-c", program)})
     reload = ProcessReload(context, spawner, process, signal_named(None))
     with pytest.raises(ActuatorError, match="not running"):
         await reload.apply(await reload.observe())

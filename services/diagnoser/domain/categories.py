@@ -33,7 +33,8 @@ _SET, _CODE, _INFRA = FixType.CONFIGURATION, FixType.CODE, FixType.INFRASTRUCTUR
 
 KINDS: Mapping[Category, Kind] = {
     Category.CRASH: Kind("{0} has crashed", "a crash", _INFRA, 10),
-    Category.CRASH_LOOP: Kind("{0} crashes again and again", "a crash loop", _CODE, 120, Category.CRASH),
+    # Not broadly a crash: what has been started again and again isn't helped by starting it once more.
+    Category.CRASH_LOOP: Kind("{0} crashes again and again", "a crash loop", _CODE, 120),
     Category.HANG: Kind("{0} hangs", "a hang", _INFRA, 15),
     Category.JOB_STUCK: Kind("a job of {0} is stuck", "a stuck job", _INFRA, 60, Category.HANG),
     Category.CONFIGURATION: Kind("the configuration of {0} is wrong", "a bad configuration", _SET, 20),

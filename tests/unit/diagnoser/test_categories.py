@@ -215,3 +215,7 @@ def test_the_time_to_fix_is_measured_once_there_are_three_cases() -> None:
     times = [judged(Category.CONFIGURATION, True, fix_s=s) for s in (40.0, 50.0, 90.0)]
     assert conclude(one, changes=changes, judged=times).estimated_fix_s == 50.0
     assert conclude(one, changes=changes, judged=times[:2]).estimated_fix_s == KINDS[Category.CONFIGURATION].fix_s
+
+
+def test_a_crash_loop_is_not_answered_by_one_more_start() -> None:
+    assert KINDS[Category.CRASH_LOOP].broader is None

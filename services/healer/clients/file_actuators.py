@@ -102,7 +102,8 @@ class RestoreLastGood:
 
 @dataclass(frozen=True, slots=True)
 class SetKey:
-    """Sets one key of a TOML, JSON, YAML or INI file; the rest of the file stays byte for byte."""
+    """Sets one key of a TOML, YAML or INI file, whose rest stays byte for byte, or of a JSON file, which is written anew
+    with its indentation."""
 
     context: Context
     action: FileSet

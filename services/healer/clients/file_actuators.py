@@ -102,8 +102,8 @@ class RestoreLastGood:
 
 @dataclass(frozen=True, slots=True)
 class SetKey:
-    """Sets one key of a TOML, YAML or INI file, whose rest stays byte for byte, or of a JSON file, which is written anew
-    with its indentation."""
+    """Sets one key of a TOML, YAML or INI file, whose rest stays byte for byte, or of a JSON file, which is written
+    anew with its indentation."""
 
     context: Context
     action: FileSet

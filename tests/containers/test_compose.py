@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ async def test_another_system_reports_and_follows_over_nats_and_may_do_no_more(d
     stored = await client.jetstream().publish("ingest.metrics.v1.elsewhere", json.dumps(report).encode())
     assert stored.stream == "INGEST"
     await client.publish("decider.decision.v1.elsewhere", b"{}")
-    await client.flush()
+    await asyncio.to_thread(eventually, lambda: refused, within_s=10)
     await client.close()
     assert "permissions violation" in str(refused[0]).lower()
 

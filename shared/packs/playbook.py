@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.contracts.base import Category, Probability, Token
+from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
+from shared.packs.actions.programs import DockerAction, ProcessAction
 from shared.packs.base import Expression, Part, Path, Seconds
-from shared.packs.component import SecretRef
 
 
 class AutomationLevel(StrEnum):
@@ -31,66 +33,6 @@ class FileBackup(Part):
     file: Path
 
 
-class ProcessAction(Part):
-    """Acts on the component's declared process."""
-
-    signal: str | None = None
-    """For `process.reload`: the signal to send, `SIGHUP` unless said."""
-
-
-class DockerAction(Part):
-    container: str = "${component.container}"
-    socket: Path = "/var/run/docker.sock"
-
-
-class FileRestore(Part):
-    path: Path
-
-
-class FileSet(Part):
-    """Sets one key of a TOML, JSON, YAML or INI file, keeping the rest of the file as it is."""
-
-    path: Path
-    key: str
-    value: str | int | float | bool
-
-
-class ConfigStep(Part):
-    """Moves one number of a TOML, JSON, YAML or INI file by one step, never beyond its bounds."""
-
-    path: Path
-    key: str
-    multiply: Annotated[float, Field(gt=0)] | None = None
-    add: float | None = None
-    min: float
-    max: float
-
-    @model_validator(mode="after")
-    def _moves_within_bounds(self) -> ConfigStep:
-        if (self.multiply is None) == (self.add is None):
-            raise ValueError("config.step has exactly one of `multiply` and `add`")
-        if self.multiply == 1 or self.add == 0:
-            raise ValueError("config.step must move: `multiply` other than 1, or `add` other than 0")
-        if self.min >= self.max:
-            raise ValueError(f"config.step needs min < max, not {self.min:g} and {self.max:g}")
-        return self
-
-
-class HttpCall(Part):
-    url: str
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: dict[str, str] = {}
-    body: dict[str, str | int | float | bool] | None = None
-    expect_status: tuple[int, ...] = (200, 201, 202, 204)
-
-
-class SqlStatement(Part):
-    dsn: SecretRef
-    statement: str
-    max_rows: Annotated[int, Field(ge=1)] = 1_000
-    """A statement that would touch more rows is undone and fails."""
-
-
 class Step(Part):
     """One action; exactly one is set. The key is the actuator's name, as in `file.restore_last_good`."""
 
@@ -110,29 +52,26 @@ class Step(Part):
     @property
     def actuator(self) -> str:
         """Dotted name of the action."""
-        return next(name for name in ACTUATORS if getattr(self, name.replace(".", "_")) is not None)
+        return next(name for name in ACTUATORS if self._of(name) is not None)
+
+    @property
+    def action(self) -> Part:
+        """What is done, with its parameters."""
+        return next(action for name in ACTUATORS if (action := self._of(name)) is not None)
+
+    def _of(self, actuator: str) -> Part | None:
+        action: Part | None = getattr(self, actuator.replace(".", "_"))
+        return action
 
     @model_validator(mode="after")
     def _exactly_one_action(self) -> Step:
-        given = [name for name in ACTUATORS if getattr(self, name.replace(".", "_")) is not None]
+        given = [name for name in ACTUATORS if self._of(name) is not None]
         if len(given) != 1:
             raise ValueError(f"a step has exactly one of {', '.join(ACTUATORS)}; this one has {given or 'none'}")
         return self
 
 
-ACTUATORS = (
-    "process.start",
-    "process.stop",
-    "process.restart",
-    "process.reload",
-    "docker.restart",
-    "docker.start",
-    "file.restore_last_good",
-    "file.set",
-    "config.step",
-    "http.call",
-    "sql.execute",
-)
+ACTUATORS = tuple(field.alias for field in Step.model_fields.values() if field.alias and "." in field.alias)
 REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "config.step", "process.reload"})
 """Actions whose effect a rollback undoes byte for byte, given a backup (a reload only re-reads files)."""
 

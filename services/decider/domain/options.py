@@ -11,7 +11,8 @@ from services.decider.domain.context import when_context
 from services.decider.domain.model import Case, Cause, Inputs, Target
 from services.decider.domain.scoring import criteria, expected_time_s, score
 from services.decider.domain.vocabulary import CaseKind, Reason
-from shared.packs import AutomationLevel, Category, FileBackup, Playbook, ProcessAction, Step, Validation
+from shared.packs import AutomationLevel, Category, FileBackup, Playbook, Step, Validation
+from shared.packs.actions.programs import ProcessAction
 from shared.packs.expressions import condition_holds
 
 PAGE_A_HUMAN = "page-a-human"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, IrreversibleError
-from shared.packs.model import DockerAction
+from shared.packs.actions.programs import DockerAction
 
 _STOP_WAIT_S = 10
 

@@ -11,7 +11,7 @@ from services.healer.clients.base import ActuatorError, Context, Done, Facts, nu
 from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.domain.documents import DocumentError, Scalar, get_key, set_key
 from services.healer.domain.stepping import StepError, stepped
-from shared.packs.model import ConfigStep, FileSet
+from shared.packs.actions.files import ConfigStep, FileSet
 
 
 async def _read(path: str) -> FileCopy:

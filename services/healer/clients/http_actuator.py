@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, IrreversibleError
-from shared.packs.model import HttpCall
+from shared.packs.actions.calls import HttpCall
 
 _BODY_SHOWN = 200
 

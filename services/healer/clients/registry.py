@@ -19,22 +19,17 @@ from services.healer.clients.process_actuators import (
 )
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
-from shared.packs.model import (
-    ConfigStep,
-    DockerAction,
-    FileRestore,
-    FileSet,
-    HttpCall,
-    ProcessAction,
-    SqlStatement,
-    Step,
-)
+from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
+from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.base import Part
+from shared.packs.model import Step
 
-type Action = ProcessAction | DockerAction | FileRestore | FileSet | ConfigStep | HttpCall | SqlStatement
+type _Maker = Callable[[Part, Context, Spawner], Actuator]
 
 
-def _make[A](kind: type[A], make: Callable[[A, Context, Spawner], Actuator]) -> Callable[..., Actuator]:
-    def checked(action: Action, context: Context, spawner: Spawner) -> Actuator:
+def _make[A: Part](kind: type[A], make: Callable[[A, Context, Spawner], Actuator]) -> _Maker:
+    def checked(action: Part, context: Context, spawner: Spawner) -> Actuator:
         if not isinstance(action, kind):
             raise TypeError(f"{action!r} is not a {kind.__name__}")
         return make(action, context, spawner)
@@ -42,7 +37,7 @@ def _make[A](kind: type[A], make: Callable[[A, Context, Spawner], Actuator]) -> 
     return checked
 
 
-ACTUATORS: Mapping[str, Callable[[Action, Context, Spawner], Actuator]] = {
+ACTUATORS: Mapping[str, _Maker] = {
     "process.start": _make(ProcessAction, lambda _, c, s: ProcessStart(c, s, declared(c))),
     "process.stop": _make(ProcessAction, lambda _, c, s: ProcessStop(c, s, declared(c))),
     "process.restart": _make(ProcessAction, lambda _, c, s: ProcessRestart(c, s, declared(c))),
@@ -59,5 +54,4 @@ ACTUATORS: Mapping[str, Callable[[Action, Context, Spawner], Actuator]] = {
 
 def actuator_for(step: Step, context: Context, spawner: Spawner) -> Actuator:
     """The actuator of an interpolated step. Raises ActuatorError when the component lacks what it needs."""
-    action: Action = getattr(step, step.actuator.replace(".", "_"))
-    return ACTUATORS[step.actuator](action, context, spawner)
+    return ACTUATORS[step.actuator](step.action, context, spawner)

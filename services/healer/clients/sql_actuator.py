@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncpg
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, IrreversibleError
-from shared.packs.model import SecretRef, SqlStatement
+from shared.packs.actions.calls import SqlStatement
+from shared.packs.model import SecretRef
 
 _MARKERS = "homeostat_applied_steps"
 _CONNECT_TIMEOUT_S = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from shared.packs.model import ConfigStep
+from shared.packs.actions.files import ConfigStep
 
 
 class StepError(Exception):

@@ -10,8 +10,8 @@ import pytest
 from services.healer.clients.base import ActuatorError, Context, IrreversibleError
 from services.healer.clients.files import FileCopy
 from services.healer.clients.sql_actuator import ExecuteSql
+from shared.packs.actions.calls import SqlStatement
 from shared.packs.component import Component, SecretRef
-from shared.packs.playbook import SqlStatement
 from tests.conftest import Platform
 
 

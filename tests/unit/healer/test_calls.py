@@ -14,7 +14,8 @@ import pytest
 from services.healer.clients.base import ActuatorError, Context, IrreversibleError
 from services.healer.clients.docker_actuators import DockerRestart, DockerStart
 from services.healer.clients.http_actuator import CallHttp
-from shared.packs.playbook import DockerAction, HttpCall
+from shared.packs.actions.calls import HttpCall
+from shared.packs.actions.programs import DockerAction
 
 
 @dataclass

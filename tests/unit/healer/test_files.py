@@ -14,7 +14,7 @@ from services.healer.clients import files
 from services.healer.clients.base import ActuatorError, Context
 from services.healer.clients.file_actuators import RestoreLastGood, SetKey
 from services.healer.clients.files import FileChangedError, FileCopy, FileError, FileState
-from shared.packs.playbook import FileSet
+from shared.packs.actions.files import FileSet
 from tests.unit.healer.helpers import good_version
 
 CONFIG = b'# tuned by hand\n[upstream]\ntimeout_ms = 800  # keep below the gateway\'s\nname = "provider-a"\n'

@@ -13,7 +13,8 @@ from services.healer.clients.base import ActuatorError, Context
 from services.healer.clients.file_actuators import StepKey
 from services.healer.domain.documents import DocumentError, get_key, set_key
 from services.healer.domain.stepping import StepError, stepped
-from shared.packs.playbook import ConfigStep, Playbook, Step
+from shared.packs.actions.files import ConfigStep
+from shared.packs.playbook import Playbook, Step
 
 YAML = b"# by hand\njobs:\n  delay_s: 0.8   # politeness\n  batch: 50\n  name: 'a: b'\nother: {x: [1, 2], y: ~}\n"
 INI = b"; by hand\n[jobs]\ndelay_s = 0.8\nBatch: 50\nname = x = y\n\n[jobs.slow]\ndelay_s=3\n"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+from services.healer.clients.figures import Figures
 from services.healer.clients.spawn import Spawner
 from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
+from services.healer.workflows.applying import Applying
+from services.healer.workflows.conditions import Conditions
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.heal import Heal
@@ -17,6 +20,7 @@ from services.healer.workflows.journal import Journal
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
+from services.healer.workflows.undoing import RollingBack
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident
 from shared.contracts.healer import ListBackups, Rollback, SweepRequest
@@ -41,12 +45,16 @@ def build(settings: Settings) -> Service:
     health = HealthBook()
     toolbox = Toolbox(journal, spawner)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
+    figures = Figures(service.bus)
+    conditions = Conditions(journal, service.clock, service.packs, health.standings, figures.read)
+    switched_off = KillSwitch(settings.kill_switch_file).is_on
+    acting = Acting(journal, service.clock, health.errors_of, conditions, switched_off)
     heal = Heal(
-        journal=journal,
-        toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
-        acting=Acting(journal, service.clock, health.errors_of, KillSwitch(settings.kill_switch_file).is_on),
-        restoring=Restoring(journal),
+        conditions=conditions,
+        applying=Applying(toolbox, acting, conditions),
+        acting=acting,
+        rolling_back=RollingBack(journal, toolbox, acting, Restoring(journal)),
         finishing=finishing,
     )
     engine = Engine(dsn, heal.run, Slots(dsn))

@@ -37,6 +37,8 @@ class Policy(Part):
     strategy: Literal["fixed", "ab", "thompson"] = "fixed"
     """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
     best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
+    permissions: tuple[Token | Literal["*"], ...] = ()
+    """What Homeostat may do by itself of what playbooks name in `required_permissions`; the rest asks a person."""
     freeze: tuple[str, ...] = ()
     """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
     storm_share: Probability = 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.packs import Playbook
+from shared.packs import Playbook, Step
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 15.0
@@ -20,6 +20,13 @@ def retry_s(tries: int) -> float:
 
 
 def lease_s(playbook: Playbook) -> float:
-    """Longest time a run may take from order to outcome: its steps, their undoing, its validation, and a margin."""
-    acting = sum(step.timeout_s for step in playbook.steps)
-    return 2 * acting + playbook.validation.window_s + LEASE_MARGIN_S
+    """Longest time a run may take from order to outcome: every attempt at its steps, their undoing, its validation,
+    and a margin."""
+    once = sum(step.timeout_s for step in playbook.steps)
+    again = sum(
+        step.timeout_s + step.retry.pause_s(failed)
+        for step in playbook.steps
+        for failed in range(1, step.retry.attempts)
+    )
+    undoing = sum(step.rollback.timeout_s for step in playbook.steps if isinstance(step.rollback, Step))
+    return 2 * once + again + undoing + playbook.validation.window_s + LEASE_MARGIN_S

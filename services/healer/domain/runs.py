@@ -33,11 +33,14 @@ class Reason(StrEnum):
     STALE = "stale"
     """Decided too long ago: what it rested on may have changed."""
     SWITCHED_OFF = "switched-off"
+    PRECONDITION = "precondition"
+    """Something that the playbook asks for did not hold the moment before acting."""
     PLAN_FAILED = "plan-failed"
     BACKUP_FAILED = "backup-failed"
     STEP_FAILED = "step-failed"
     NOT_CLEARED = "not-cleared"
     ERRORS_CONTINUED = "errors-continued"
+    CRITERION_NOT_MET = "criterion-not-met"
     INTERRUPTED = "interrupted"
 
 
@@ -71,6 +74,8 @@ def ending_of_failure(reason: Reason, undoing: Undoing, details: Sequence[str]) 
     'rolled-back'
     """
     status = RunStatus.ROLLED_BACK if undoing is Undoing.VERIFIED else RunStatus.FAILED
+    if reason is Reason.PRECONDITION and undoing is Undoing.NOTHING_APPLIED:
+        status = RunStatus.SKIPPED
     said = {
         Undoing.NOTHING_APPLIED: "nothing had been changed",
         Undoing.NOT_WANTED: "the playbook says `rollback: none`",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from services.healer.domain.conditions import Standing
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
 from services.healer.store import backups, cases, runs
@@ -34,20 +35,27 @@ STRANDED_AFTER = timedelta(seconds=15)
 
 @dataclass(slots=True)
 class HealthBook:
-    """Errors ever seen of each component, as the detector tells."""
+    """Health of each component, and errors ever seen of it, as the detector tells."""
 
     _errors: dict[str, ErrorHistory] = field(default_factory=dict)
+    _standings: dict[str, Standing] = field(default_factory=dict)
 
     async def seen(self, component: str, health: Health | None) -> None:
         """For `bus.watch(Health, book.seen)`."""
         if health is None:
             self._errors.pop(component, None)
+            self._standings.pop(component, None)
         else:
+            self._standings[component] = Standing(health.status.value, health.error_count)
             self._errors.setdefault(component, ErrorHistory()).tell(health.at, health.error_count)
 
     def errors_of(self, component: str) -> ErrorHistory:
         """An empty history for a component nobody watches."""
         return self._errors.get(component) or ErrorHistory()
+
+    def standings(self) -> dict[str, Standing]:
+        """The health of every component that is watched, by name."""
+        return dict(self._standings)
 
 
 def is_to_be_run(decision: Decision) -> bool:

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.healer.clients.base import Actuator, Done, Facts, IrreversibleError
+from services.healer.domain.conditions import Errors, Unmet
+from services.healer.domain.runs import Reason
 from services.healer.domain.validation import (
     PATIENCE,
     Cleared,
@@ -22,6 +24,7 @@ from services.healer.domain.validation import (
     verdict,
 )
 from services.healer.store import cases, runs
+from services.healer.workflows.conditions import Conditions
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
 from shared.contracts.decider import Decision
@@ -40,6 +43,7 @@ class Acting:
     journal: Journal
     clock: Callable[[], datetime]
     errors_of: Callable[[str], ErrorHistory]
+    conditions: Conditions
     switched_off: Callable[[], bool]
     """The kill switch: while it is on, nothing is touched."""
 
@@ -50,8 +54,8 @@ class Acting:
         except Exception as error:  # noqa: BLE001 - whatever it was, the way back must be taken
             return Looked(error=_text(error))
 
-    async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts) -> Acted:
-        """One step of the playbook."""
+    async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts, attempt: int = 1) -> Acted:
+        """One attempt at one step of the playbook."""
         if self.switched_off():
             return Acted(error="the kill switch is on", switched_off=True)
         step = plan_of(decision).spec.steps[index]
@@ -59,7 +63,8 @@ class Acting:
         done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
         duration_ms = (time.perf_counter() - began) * 1000
         acted = Acted(detail=done, error=problem, duration_ms=duration_ms)
-        name = f"{index + 1}/{len(plan_of(decision).spec.steps)} {step.actuator}"
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        name = f"{index + 1}/{len(plan_of(decision).spec.steps)} {step.actuator}{again}"
 
         async def say(unit: Unit) -> None:
             detail = f"failed: {problem}" if problem else done
@@ -70,6 +75,11 @@ class Acting:
 
     async def undo(self, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool) -> Undone:
         done, problem = await _attempt(actuator.undo(before, now, files_restored=restored), timeout_s)
+        return Undone(detail=done, error=problem)
+
+    async def undo_by(self, undoer: Actuator, seen: Facts, timeout_s: float) -> Undone:
+        """Undoes a step by the action that the playbook names for it."""
+        done, problem = await _attempt(undoer.apply(seen), timeout_s)
         return Undone(detail=done, error=problem)
 
     async def applied(self, decision: Decision) -> Applied:
@@ -87,7 +97,8 @@ class Acting:
     async def settle(self, decision: Decision, window: Window) -> Reading:
         """Waits until the first half has been told of; errors in it are the tail of the trouble."""
         await self._until(window.baseline_at)
-        return Reading(at=self.clock(), errors=self.errors_of(decision.component).newest)
+        dependents = {name: self.errors_of(name).newest for name in self.conditions.dependents_of(decision)}
+        return Reading(at=self.clock(), errors=self.errors_of(decision.component).newest, dependents=dependents)
 
     async def _until(self, moment: datetime) -> None:
         """In short sleeps: the clock that counts is the injected one."""
@@ -112,9 +123,20 @@ class Acting:
             cleared = await self._cleared(decision, window)
             errors = self._errors_since(decision.component, baseline)
         reason = verdict(cleared, errors, allowed)
-        return Judged(
-            reason=reason, errors=errors, detail=f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
+        detail = f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
+        if reason is Reason.HEALED and (unmet := await self._criterion(decision, window, baseline, errors, cleared)):
+            reason, detail = Reason.CRITERION_NOT_MET, f"{unmet.words}; {detail}"
+        return Judged(reason=reason, errors=errors, detail=detail)
+
+    async def _criterion(
+        self, decision: Decision, window: Window, baseline: Reading, errors: int, cleared: Cleared
+    ) -> Unmet | None:
+        """The playbook's first success criterion that does not hold at the end of the window."""
+        around = sum(
+            errors_between(before, self.errors_of(name).newest) for name, before in baseline.dependents.items()
         )
+        seen = Errors(component=errors, dependents=around)
+        return await self.conditions.criteria(decision, window.half_at, seen, clear=cleared is Cleared.YES)
 
     def _errors_since(self, component: str, baseline: Reading) -> int:
         """Errors that happened after the baseline was read: what is told late of the time before raises it."""

@@ -14,7 +14,13 @@ from services.healer.clients.base import Actuator, ActuatorError, Context
 from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.clients.registry import actuator_for
 from services.healer.clients.spawn import Spawner
-from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
+from services.healer.domain.interpolation import (
+    InterpolationError,
+    interpolate,
+    names_of,
+    substitute,
+    values_of,
+)
 from services.healer.domain.runs import Reason, backup_id
 from services.healer.store import backups, cases, runs
 from services.healer.workflows.journal import Journal, plan_of
@@ -24,6 +30,7 @@ from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Phase
 from shared.outbox import Unit
+from shared.packs.playbook import Step
 
 log = structlog.get_logger()
 
@@ -39,21 +46,28 @@ class Toolbox:
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
+        steps = plan_of(decision).spec.steps
+        return [self._make(decision, step, f"{decision.decision_id}/{index}") for index, step in enumerate(steps)]
+
+    def undoer(self, decision: Decision, index: int) -> Actuator | None:
+        """What undoes this step, where the playbook names another action for that. Raises as `actuators`."""
+        undoing = plan_of(decision).spec.steps[index].rollback
+        key = f"{decision.decision_id}/{index}/undo"
+        return self._make(decision, undoing, key) if isinstance(undoing, Step) else None
+
+    def _make(self, decision: Decision, step: Step, key: str) -> Actuator:
         plan = plan_of(decision)
-        names = names_of(plan.component, plan.target)
-        made = []
-        for index, step in enumerate(plan.spec.steps):
-            context = Context(
-                component=plan.component,
-                target=plan.target,
-                key=f"{decision.decision_id}/{index}",
-                timeout_s=step.timeout_s,
-                http_hosts=plan.http_hosts,
-                last_good=self._last_good,
-                blob=self.blob,
-            )
-            made.append(actuator_for(interpolate(step, names), context, self.spawner))
-        return made
+        context = Context(
+            component=plan.component,
+            target=plan.target,
+            key=key,
+            timeout_s=step.timeout_s,
+            http_hosts=plan.http_hosts,
+            last_good=self._last_good,
+            blob=self.blob,
+        )
+        filled = interpolate(step, names_of(plan.component, plan.target), values_of(plan.spec.parameters))
+        return actuator_for(filled, context, self.spawner)
 
     async def _last_good(self, path: str, sha256: str) -> FileCopy | None:
         async def find(unit: Unit) -> FileCopy | None:
@@ -82,6 +96,8 @@ class Preparing:
         stop = Reason.DRY_RUN if decision.dry_run else None
         try:
             steps = tuple([await _look(actuator) for actuator in self.toolbox.actuators(decision)])
+            for index in range(len(steps)):
+                self.toolbox.undoer(decision, index)  # one that can't be made must stop the run before it begins
             detail = "; ".join(step.description for step in steps)
         except Exception as error:
             if not isinstance(error, ActuatorError | InterpolationError):
@@ -154,8 +170,8 @@ async def _look(actuator: Actuator) -> PlannedStep:
 def files_of(decision: Decision, planned: Planned) -> list[str]:
     """Files that the playbook declares or its steps change, each once. Raises InterpolationError."""
     plan = plan_of(decision)
-    names = names_of(plan.component, plan.target)
-    declared = [files.absolute(substitute(backup.file, names)) for backup in plan.spec.backup]
+    names, values = names_of(plan.component, plan.target), values_of(plan.spec.parameters)
+    declared = [files.absolute(substitute(backup.file, names, values)) for backup in plan.spec.backup]
     return list(dict.fromkeys([*declared, *(path for step in planned.steps for path in step.files)]))
 
 

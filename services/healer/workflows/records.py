@@ -51,6 +51,15 @@ class Acted(Record):
     duration_ms: float = 0.0
     switched_off: bool = False
     """The kill switch was on, so it was not tried."""
+    unmet: str = ""
+    """The precondition that no longer held, so that it was not tried again."""
+
+
+class Checked(Record):
+    """The playbook's preconditions, looked at the moment before acting."""
+
+    unmet: str = ""
+    """The first that does not hold, in words; empty: all hold."""
 
 
 class Applied(Record):
@@ -62,6 +71,8 @@ class Reading(Record):
 
     at: datetime
     errors: int
+    dependents: dict[str, int] = {}
+    """Errors of the components that depend on it."""
 
 
 class Judged(Record):

@@ -31,18 +31,24 @@ class Restoring:
         return await self.journal.write(find)
 
     async def put_back(
-        self, backup_id: str, written: Mapping[str, Collection[str]], failed: Collection[str]
+        self,
+        backup_id: str,
+        written: Mapping[str, Collection[str]],
+        failed: Collection[str],
+        stays: Collection[str] = (),
     ) -> Restored:
         """Puts back what a run has changed; may be repeated after a crash.
 
         `written`: per file the sha256 of what this run's steps wrote. `failed`: files whose only step failed, so
-        that they may never have been written. A file that somebody else has changed meanwhile is left alone.
+        that they may never have been written. `stays`: files that the playbook wants left as they are now. A file
+        that somebody else has changed meanwhile is left alone.
         """
         try:
             copies = await self.load(backup_id)
         except UnknownBackupError as error:
             return Restored(errors=(str(error),))
-        return await asyncio.to_thread(put_back, copies, written, failed)
+        back = [copy for copy in copies if copy.state.path not in stays]
+        return await asyncio.to_thread(put_back, back, written, failed)
 
 
 def put_back(copies: Sequence[FileCopy], written: Mapping[str, Collection[str]], failed: Collection[str]) -> Restored:

@@ -20,6 +20,7 @@ from services.gateway.handlers.http import (
     observe,
     otlp,
     packs,
+    playbooks,
     reports,
     schemas,
     silences,
@@ -91,6 +92,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         act.router,
         silences.router,
         packs.router,
+        playbooks.router,
         live.router,
         admin.router,
     ):

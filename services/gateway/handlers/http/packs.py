@@ -89,7 +89,7 @@ async def diff_pack(
         data=schemas.PackDiff(
             pack=pack.pack,
             from_version=head.version if head else None,
-            changes=_shown(changes(dict(before), dict(pack_body(pack)))),
+            changes=shown(changes(dict(before), dict(pack_body(pack)))),
         )
     )
 
@@ -109,10 +109,10 @@ async def apply_pack(
         if head is not None and head.body == body:
             return Success(data=schemas.PackResult(pack=pack.pack, version=head.version, changed=False, changes=[]))
         version = head.version + 1 if head else 1
-        await _put(deps, unit, pack.pack, version, bearer.name, body)
+        await put_version(deps, unit, pack.pack, version, bearer.name, body)
         await audit(unit, deps, request, bearer, pack.pack, {"version": version, "mode": pack.mode.value})
     found = changes(dict(head.body) if head and head.body else {}, dict(body))
-    return Success(data=schemas.PackResult(pack=pack.pack, version=version, changed=True, changes=_shown(found)))
+    return Success(data=schemas.PackResult(pack=pack.pack, version=version, changed=True, changes=shown(found)))
 
 
 @router.delete("/api/packs/{name}")
@@ -124,7 +124,7 @@ async def remove_pack(deps: Wired, request: Request, bearer: Admin, name: Name) 
         if head is None or head.body is None:
             raise not_found("pack in force", name, "see /api/packs")
         version = head.version + 1
-        await _put(deps, unit, name, version, bearer.name, None)
+        await put_version(deps, unit, name, version, bearer.name, None)
         await audit(unit, deps, request, bearer, name, {"version": version, "removed": True})
     return Success(data=schemas.PackResult(pack=name, version=version, changed=True, changes=[]))
 
@@ -183,12 +183,12 @@ def _refuse_collisions(pack: Pack, heads: Sequence[PackRow]) -> None:
         raise ApiError(409, "component-taken", said, "mend what `errors` lists", errors)
 
 
-async def _put(deps: Deps, unit: Unit, name: str, version: int, by: str, body: Body | None) -> None:
+async def put_version(deps: Deps, unit: Unit, name: str, version: int, by: str, body: Body | None) -> None:
     row = await packs.add_version(unit.session, name, version, unit.now, by, body)
     unit.emit(_applied(deps, row))
 
 
-def _shown(found: list[PackChange]) -> list[schemas.PackDifference]:
+def shown(found: list[PackChange]) -> list[schemas.PackDifference]:
     return [schemas.PackDifference(kind=one.kind, where=one.where, before=one.before, after=one.after) for one in found]
 
 

@@ -202,6 +202,9 @@ class HealBody(BaseModel):
     component: Token
     playbook: Token
     comment: str = Field(default="", max_length=1024)
+    parameters: dict[str, str | int | float | bool] = Field(
+        default={}, max_length=50, description="Values for the playbook's parameters; its defaults for the others."
+    )
 
 
 Glob = Annotated[str, Field(min_length=1, max_length=200)]
@@ -293,6 +296,42 @@ class PackDetail(PackSummary):
     body: dict[str, JsonValue] | None
 
 
+# ---- playbooks
+
+
+class PlaybookInfo(BaseModel):
+    """A playbook as it is in force."""
+
+    pack: Token
+    pack_version: int
+    name: Token
+    categories: list[str] = Field(description="Kinds of cause that it is for.")
+    automation_level: str
+    required_permissions: list[str]
+    permitted: bool = Field(description="The pack's policy permits Homeostat to run it by itself.")
+    reversible: bool = Field(description="Undone byte for byte.")
+    ladder: list[str] = Field(description="What follows when it does not help, up to a person.")
+    spec: dict[str, JsonValue]
+
+
+class PlaybookResult(BaseModel):
+    pack: Token
+    name: Token
+    version: int = Field(description="Of the pack; with `dry_run` the one that is in force.")
+    changed: bool
+    changes: list[PackDifference]
+
+
+class PlaybookRevision(BaseModel):
+    """A version of the pack in which the playbook became another."""
+
+    version: int
+    applied_at: AwareDatetime
+    applied_by: str
+    changes: list[PackDifference]
+    spec: dict[str, JsonValue] | None = Field(description="Null: it was removed.")
+
+
 # ---- administering
 
 
@@ -300,12 +339,16 @@ class TokenBody(BaseModel):
     name: str = Field(min_length=1, max_length=100, pattern=r"^[\w.@ -]+$")
     role: Role
     expires_in_days: float | None = Field(default=None, gt=0, le=3650)
+    permissions: list[Token] = Field(
+        default=[], max_length=100, description="Of what playbooks ask for in `required_permissions`; an admin has all."
+    )
 
 
 class TokenInfo(BaseModel):
     id: UUID
     name: str
     role: Role
+    permissions: list[str] = []
     created_at: AwareDatetime
     created_by: str
     expires_at: AwareDatetime | None

@@ -17,6 +17,7 @@ from services.cli import (
     operate,
     packs,
     silences,
+    trust,
 )
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command()(observe.events)
 app.command()(decide.verify)
 app.command()(decide.calibration)
 app.command()(decide.simulate)
+app.command()(trust.explain)
 app.command()(logs.logs)
 app.command()(act.approve)
 app.command()(act.reject)

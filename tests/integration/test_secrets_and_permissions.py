@@ -30,6 +30,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/explain",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -66,6 +67,7 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "POST /api/autonomous/decide",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",
     "POST /api/decisions/{decision_id}/reject",

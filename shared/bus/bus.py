@@ -211,6 +211,7 @@ class Bus:
         for watch in self.watches:
             await watch.caught_up.wait()
         await self.broker.start()
+        await self.broker.connection.flush()  # the server knows now what is answered here: others may ask
         for durable, consumer in self._consumers.items():
             self._spawn(consumer.run(self.broker.connection, self._inbox_prefix.decode()), durable)
         self._spawn(self._mind_lag(), "lag")
@@ -220,8 +221,8 @@ class Bus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.connected = False  # before it is so: a connection that is closed on purpose is not lost
         await self.broker.stop()
-        self.connected = False
 
     def stuck(self) -> list[str]:
         """Consumers with messages waiting and none tried for a while: the sign of a silent stall."""

@@ -16,6 +16,7 @@ from services.cli import (
     observe,
     operate,
     packs,
+    record,
     silences,
     trust,
 )
@@ -39,6 +40,7 @@ app.command()(decide.calibration)
 app.command()(decide.simulate)
 app.command()(trust.explain)
 app.command()(logs.logs)
+app.command()(record.record)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)

@@ -53,6 +53,8 @@ VIEWERS = {
     "GET /api/situations",
     "GET /api/statistics",
     "GET /api/trace/{case}",
+    "GET /api/v2/alerts",
+    "GET /api/v2/status",
     "POST /api/packs/diff",
     "POST /api/packs/validate",
 }

@@ -227,6 +227,7 @@ weights = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(weights)
 def test_whatever_the_weights_their_shares_add_up_to_one(declared: Weights) -> None:
     assert abs(sum(shares_of(declared).values()) - 1.0) < 1e-5

@@ -30,6 +30,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/explain",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -38,6 +39,9 @@ VIEWERS = {
     "GET /api/dlq",
     "GET /api/events",
     "GET /api/healing/backups",
+    "GET /api/healing/playbooks",
+    "GET /api/healing/playbooks/{pack}/{name}",
+    "GET /api/healing/playbooks/{pack}/{name}/history",
     "GET /api/incidents",
     "GET /api/incidents/{incident_id}",
     "GET /api/incidents/{incident}/report",
@@ -52,6 +56,8 @@ VIEWERS = {
     "GET /api/situations",
     "GET /api/statistics",
     "GET /api/trace/{case}",
+    "GET /api/v2/alerts",
+    "GET /api/v2/status",
     "POST /api/packs/diff",
     "POST /api/packs/validate",
 }
@@ -66,6 +72,8 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "POST /api/autonomous/decide",
+    "GET /api/recordings",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",
     "POST /api/decisions/{decision_id}/reject",
@@ -75,12 +83,14 @@ OPERATORS = {
     "POST /api/silences",
 }
 ADMINS = {
+    "DELETE /api/healing/playbooks/{pack}/{name}",
     "DELETE /api/packs/{name}",
     "DELETE /api/tokens/{token_id}",
     "GET /api/audit",
     "GET /api/audit/verify",
     "GET /api/tokens",
     "POST /api/packs/apply",
+    "PUT /api/healing/playbooks/{pack}/{name}",
     "POST /api/tokens",
 }
 REFUSED_TO = {

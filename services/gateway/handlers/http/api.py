@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.handlers.http import (
     act,
     admin,
+    alerts,
     decisions,
     live,
     logs,
@@ -21,6 +22,7 @@ from services.gateway.handlers.http import (
     otlp,
     packs,
     playbooks,
+    recordings,
     reports,
     schemas,
     silences,
@@ -88,12 +90,14 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         situations.router,
         observe.router,
         logs.router,
+        alerts.router,
         reports.router,
         act.router,
         silences.router,
         packs.router,
         playbooks.router,
         live.router,
+        recordings.router,
         admin.router,
     ):
         app.include_router(router)

@@ -7,6 +7,7 @@ import typer
 from services.cli import (
     act,
     audit,
+    backups,
     decide,
     describe,
     diagnosis,
@@ -16,6 +17,7 @@ from services.cli import (
     observe,
     operate,
     packs,
+    playbooks,
     record,
     silences,
     trust,
@@ -48,6 +50,8 @@ app.command()(act.backups)
 app.command()(act.rollback)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
+app.add_typer(backups.backup, name="backup")
+app.add_typer(playbooks.playbook, name="playbook")
 app.add_typer(silences.silence, name="silence")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")

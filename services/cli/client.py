@@ -85,6 +85,11 @@ class Client:
     def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         return self._ask("POST", path, json=body)["data"]
 
+    def put(self, path: str, text: str, **params: object) -> Any:  # noqa: ANN401 - JSON
+        """Sends YAML or JSON as it is."""
+        headers = self._headers() | {"Content-Type": "application/yaml"}
+        return self._ask("PUT", path, content=text.encode(), params=_given(params), headers=headers)["data"]
+
     def delete(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return self._ask("DELETE", path)["data"]
 
@@ -93,7 +98,7 @@ class Client:
 
         try:
             response = httpx.request(
-                method, self.connection.url + path, headers=self._headers(), timeout=TIMEOUT_S, **more
+                method, self.connection.url + path, timeout=TIMEOUT_S, **{"headers": self._headers(), **more}
             )
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from None

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.healer.clients.figures import Figures
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.handlers import Archiving, BackupHandlers, GoodFiles, Handlers, HealthBook
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -21,9 +21,10 @@ from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from services.healer.workflows.undoing import RollingBack
+from services.healer.workflows.vault import Vault
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SweepRequest
+from shared.contracts.healer import ListBackups, Rollback, SweepRequest, VerifyBackups
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -46,6 +47,7 @@ def build(settings: Settings) -> Service:
     health = HealthBook()
     toolbox = Toolbox(journal, spawner)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
+    vault = Vault(settings.backup_archive_dir)
     figures = Figures(service.bus)
     conditions = Conditions(journal, service.clock, service.packs, health.standings, figures.read)
     switched_off = KillSwitch(settings.kill_switch_file).is_on
@@ -55,7 +57,7 @@ def build(settings: Settings) -> Service:
         conditions=conditions,
         applying=Applying(toolbox, acting, conditions),
         acting=acting,
-        rolling_back=RollingBack(journal, toolbox, acting, Restoring(journal)),
+        rolling_back=RollingBack(journal, toolbox, acting, Restoring(journal, vault)),
         finishing=finishing,
     )
     engine = Engine(dsn, heal.run, Slots(dsn))
@@ -64,9 +66,14 @@ def build(settings: Settings) -> Service:
         engine=engine,
         finishing=finishing,
         retention=timedelta(days=settings.run_retention_days),
-        backup_retention=timedelta(days=settings.backup_retention_days),
     )
-    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
+    archiving = Archiving(
+        vault,
+        timedelta(days=settings.backup_retention_days),
+        timedelta(days=settings.backup_archive_days),
+    )
+    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids, vault))
+    service.bus.answer("verify-backups", VerifyBackups, archiving.verify)
     good_files = GoodFiles(service.packs, settings.good_versions)
 
     async def start_waiting(unit: Unit) -> None:
@@ -88,6 +95,7 @@ def build(settings: Settings) -> Service:
     service.every(REAP_S, "reap", reap, exclusive=False)
     service.every(settings.good_files_s, "good-files", good_files.look)
     service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(PRUNE_S, "clean-up-backups", archiving.clean_up)
     service.on_stop(engine.stop)
     return service
 

@@ -94,6 +94,8 @@ class BackupFile(Wire):
     path: str
     sha256: str
     """Empty: there was no file."""
+    link: str = ""
+    """Where it points to, if the path is a symbolic link."""
     mode: int
     size: Annotated[int, Field(ge=0)]
 
@@ -110,6 +112,8 @@ class Backup(Wire):
     files: tuple[BackupFile, ...]
     restored_at: AwareDatetime | None = None
     restored_by: str = ""
+    archive: str | None = None
+    """The archive file that holds its bytes; it can be restored all the same."""
 
 
 class Backups(Wire):
@@ -134,3 +138,23 @@ class RolledBack(Wire):
     """Files that had to be changed; the others were so already."""
     safety_backup_id: str
     """Backup of what was there before going back."""
+
+
+class VerifyBackups(Wire):
+    """Has the next few contents of backups read back and compared with their names (`cmd.healer.verify-backups`)."""
+
+    after: Annotated[str, Field(max_length=200)] = ""
+    """`next` of the answer before; empty: from the beginning."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class VerifiedBackups(Wire):
+    """Reply to `VerifyBackups`."""
+
+    blobs: Annotated[int, Field(ge=0)] = 0
+    archives: Annotated[int, Field(ge=0)] = 0
+    bytes_read: Annotated[int, Field(ge=0)] = 0
+    bad: tuple[str, ...] = ()
+    """What is lost or changed, in words."""
+    next: str | None = None
+    """Ask again with this as `after`; null: all has been read."""

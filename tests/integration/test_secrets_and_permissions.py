@@ -72,6 +72,7 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "GET /api/healing/backups/verify",
     "POST /api/autonomous/decide",
     "GET /api/recordings",
     "POST /api/autonomous/run-cycle",

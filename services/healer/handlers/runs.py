@@ -13,7 +13,7 @@ import structlog
 from services.healer.domain.conditions import Standing
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import backups, cases, runs
+from services.healer.store import cases, runs
 from services.healer.store.hooks import after_commit
 from services.healer.store.models import CaseState, Run
 from services.healer.workflows.engine import Engine
@@ -70,7 +70,6 @@ class Handlers:
     engine: Engine
     finishing: Finishing
     retention: timedelta
-    backup_retention: timedelta
     _starting: set[asyncio.Task[None]] = field(default_factory=set)
 
     # ---- events
@@ -102,6 +101,7 @@ class Handlers:
                 opened_at=incident.opened_at,
                 closed_at=incident.resolved_at or incident.clearing_since,
                 seen_bad_at=incident.last_seen_at,
+                detection_method=incident.method.value,
                 updated_at=unit.now,
             ),
         )
@@ -161,7 +161,6 @@ class Handlers:
         """Forgets what is older than its retention."""
         await runs.prune(unit.session, unit.now - self.retention)
         await cases.prune(unit.session, unit.now - self.retention)
-        await backups.prune(unit.session, unit.now - self.backup_retention, unit.now - timedelta(days=1))
         await self.engine.forget(unit.now - self.retention)
 
     # ---- starting

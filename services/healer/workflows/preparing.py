@@ -75,7 +75,7 @@ class Toolbox:
             if version is None:
                 return None
             content = await backups.blob(unit.session, version.sha256)
-            return FileCopy(FileState(path, version.sha256, version.mode, version.uid, version.gid), content)
+            return FileCopy(FileState(path, version.sha256, version.mode, version.uid, version.gid, link=None), content)
 
         return await self.journal.write(find)
 
@@ -193,5 +193,6 @@ def described(copy: FileCopy) -> dict[str, object]:
         "mode": state.mode,
         "uid": state.uid,
         "gid": state.gid,
+        "link": state.link,
         "size": len(copy.content),
     }

@@ -11,6 +11,7 @@ from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.store import backups
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.records import Restored
+from services.healer.workflows.vault import LostContentError, Vault
 from shared.outbox import Unit
 
 
@@ -21,12 +22,13 @@ class UnknownBackupError(Exception):
 @dataclass(frozen=True, slots=True)
 class Restoring:
     journal: Journal
+    vault: Vault
 
     async def load(self, backup_id: str) -> list[FileCopy]:
         """The files of a backup with their bytes. Raises UnknownBackupError."""
 
         async def find(unit: Unit) -> list[FileCopy]:
-            return await load_files(unit, backup_id)
+            return await load_files(unit, self.vault, backup_id)
 
         return await self.journal.write(find)
 
@@ -59,7 +61,7 @@ def put_back(copies: Sequence[FileCopy], written: Mapping[str, Collection[str]],
         try:
             now = files.read(path).state
             ours = written.get(path)
-            if now != copy.state and ours is not None and now.sha256 not in {*ours, copy.state.sha256}:
+            if not now.is_as(copy.state) and ours is not None and now.sha256 not in {*ours, copy.state.sha256}:
                 if path not in failed:
                     errors.append(f"{path} was changed by somebody else after this run: left as it is")
                 continue
@@ -71,11 +73,11 @@ def put_back(copies: Sequence[FileCopy], written: Mapping[str, Collection[str]],
     return Restored(paths=tuple(paths), errors=tuple(errors))
 
 
-async def load_files(unit: Unit, backup_id: str) -> list[FileCopy]:
+async def load_files(unit: Unit, vault: Vault, backup_id: str) -> list[FileCopy]:
     """Raises UnknownBackupError."""
     kept = await backups.get(unit.session, backup_id)
     if kept is None:
-        raise UnknownBackupError(f"there is no backup {backup_id!r}: list them, they are kept for 30 days")
+        raise UnknownBackupError(f"there is no backup {backup_id!r}: see `homeostat backup list`")
     copies = []
     for file in kept.files:
         state = FileState(
@@ -84,10 +86,11 @@ async def load_files(unit: Unit, backup_id: str) -> list[FileCopy]:
             mode=int(str(file["mode"])),
             uid=int(str(file["uid"])),
             gid=int(str(file["gid"])),
+            link=str(file["link"]) if "link" in file else None,
         )
         try:
-            content = await backups.blob(unit.session, state.sha256) if state.exists else b""
-        except KeyError as error:
-            raise UnknownBackupError(f"backup {backup_id!r} has lost the bytes of {state.path}") from error
+            content = await vault.content(unit, kept, state.sha256, state.path) if state.exists else b""
+        except LostContentError as error:
+            raise UnknownBackupError(str(error)) from error
         copies.append(FileCopy(state, content))
     return copies

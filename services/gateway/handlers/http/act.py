@@ -20,7 +20,16 @@ from shared.contracts.base import Token
 from shared.contracts.decider import Answer, Answered, Simulated, Verb
 from shared.contracts.detector import Swept
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Backup, Backups, ListBackups, Rollback, RolledBack, SweepRequest
+from shared.contracts.healer import (
+    Backup,
+    Backups,
+    ListBackups,
+    Rollback,
+    RolledBack,
+    SweepRequest,
+    VerifiedBackups,
+    VerifyBackups,
+)
 from shared.packs.parameters import ParameterError
 from shared.packs.playbook import Playbook
 from shared.packs.problems import suggestion
@@ -209,6 +218,18 @@ async def list_backups(
     """What was kept before changes, newest first."""
     asked = ListBackups(component=component, limit=limit)
     return Listing(data=list((await deps.bus.request("healer", "backups", asked, Backups)).backups))
+
+
+@router.get("/api/healing/backups/verify", tags=["act"])
+async def verify_backups(
+    deps: Wired,
+    _bearer: Operator,
+    after: Annotated[str, Query(max_length=200, description="`next` of the answer before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Success[VerifiedBackups]:
+    """Reads the next few contents of backups back and compares them with their names; ask on until `next` is null."""
+    asked = VerifyBackups(after=after, limit=limit)
+    return Success(data=await deps.bus.request("healer", "verify-backups", asked, VerifiedBackups, ROLLBACK_TIMEOUT_S))
 
 
 @router.post("/api/monitoring/rollback/{backup_id}", tags=["act"])

@@ -54,16 +54,17 @@ async def list_playbooks(
     category: Annotated[Category | None, Query(description="Only for this kind of cause.")] = None,
 ) -> Success[list[schemas.PlaybookInfo]]:
     """The playbooks in force, each with its ladder."""
+    async with deps.units.begin() as unit:
+        heads = [head for head in await packs.heads(unit.session) if head.body and pack in (None, head.name)]
     found = []
-    for name, applied in sorted(deps.packs.packs.items()):
-        if pack is not None and name != pack:
+    for head in heads:
+        parsed = Pack.model_validate(head.body)
+        if component is not None and component not in parsed.components:
             continue
-        if component is not None and component not in applied.pack.components:
-            continue
-        for playbook, spec in sorted(applied.pack.playbooks.items()):
+        for name, spec in sorted(parsed.playbooks.items()):
             fits = component is None or not spec.components or component in spec.components
             if fits and (category is None or category in spec.applies_to):
-                found.append(_info(applied.pack, applied.version, playbook))
+                found.append(_info(parsed, head.version, name))
     return Success(data=found)
 
 

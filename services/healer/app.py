@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.healer.clients.figures import Figures
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import Archiving, BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.handlers import Archiving, BackupHandlers, GoodFiles, Handlers, HealthBook, Simulating
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -24,7 +24,7 @@ from services.healer.workflows.undoing import RollingBack
 from services.healer.workflows.vault import Vault
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SweepRequest, VerifyBackups
+from shared.contracts.healer import ListBackups, Rollback, SimulateRun, SweepRequest, VerifyBackups
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -73,6 +73,7 @@ def build(settings: Settings) -> Service:
         timedelta(days=settings.backup_archive_days),
     )
     _subscribe(service, handlers, health, BackupHandlers(journal, service.ids, vault))
+    service.bus.answer("simulate", SimulateRun, Simulating(toolbox, conditions, service.ids).simulate)
     service.bus.answer("verify-backups", VerifyBackups, archiving.verify)
     good_files = GoodFiles(service.packs, settings.good_versions)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from shared.contracts.base import CaseEvent, Category, Token, Wire
+from shared.contracts.decider import Plan
 
 
 class Phase(StrEnum):
@@ -158,3 +159,37 @@ class VerifiedBackups(Wire):
     """What is lost or changed, in words."""
     next: str | None = None
     """Ask again with this as `after`; null: all has been read."""
+
+
+class SimulateRun(Wire):
+    """Asks what a plan would do now (`cmd.healer.simulate`); it is looked at, and nothing is touched."""
+
+    plan: Plan
+
+
+class SimulatedStep(Wire):
+    """One step as its actuator sees it."""
+
+    actuator: str
+    resource: str
+    does: str
+    """In words; empty when it can't be done."""
+    problem: str = ""
+    files: tuple[str, ...] = ()
+    attempts: Annotated[int, Field(ge=1)] = 1
+    undone: str = ""
+    """How it would be undone."""
+
+
+class SimulatedRun(Wire):
+    """Reply to `SimulateRun`."""
+
+    steps: tuple[SimulatedStep, ...] = ()
+    backed_up: tuple[str, ...] = ()
+    """Files that would be kept first."""
+    unmet: str = ""
+    """The precondition that does not hold now; empty: it would begin."""
+    validation: tuple[str, ...] = ()
+    """What would have to hold afterwards."""
+    problem: str = ""
+    """Why it can't be done as it is."""

@@ -39,7 +39,10 @@ VIEWERS = {
     "GET /api/dlq",
     "GET /api/events",
     "GET /api/healing/backups",
+    "GET /api/healing/metrics",
+    "GET /api/healing/patterns",
     "GET /api/healing/playbooks",
+    "GET /api/healing/status",
     "GET /api/healing/playbooks/{pack}/{name}",
     "GET /api/healing/playbooks/{pack}/{name}/history",
     "GET /api/incidents",
@@ -80,6 +83,7 @@ OPERATORS = {
     "POST /api/decisions/{decision_id}/reject",
     "POST /api/dlq/{seq}/replay",
     "POST /api/healing/run",
+    "POST /api/healing/simulate",
     "POST /api/monitoring/rollback/{backup_id}",
     "POST /api/silences",
 }

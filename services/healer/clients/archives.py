@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
@@ -19,6 +20,8 @@ from services.healer.clients.files import digest
 _INDEX = "backups.json"
 _BLOBS = "blobs/"
 _PREFIX, _SUFFIX = "backups-", ".zip"
+_UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged ZIP may raise."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The same contents make the same file: no time of writing goes into it."""
 
@@ -100,7 +103,7 @@ def content(path: Path, sha256: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             found = archive.read(_BLOBS + sha256)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, *_UNREADABLE) as error:
         raise ArchiveError(f"{path} can't give {sha256[:12]}: {error}") from error
     if digest(found) != sha256:
         raise ArchiveError(f"{path} holds other bytes under {sha256[:12]}")
@@ -112,14 +115,16 @@ def damaged(path: Path, sha256: str, names: Iterable[str] | None = None) -> list
 
     `names`: contents that must be there; by default those that the archive lists.
     """
+    bad: list[str] = []
     try:
-        bad = [] if _digest(path) == sha256 else [f"{path.name} is not the file that was written"]
+        if _digest(path) != sha256:
+            bad.append(f"{path.name} is not the file that was written")
         with zipfile.ZipFile(path) as archive:
             held = [entry.removeprefix(_BLOBS) for entry in archive.namelist() if entry.startswith(_BLOBS)]
             bad += [f"{path.name} lacks {name[:12]}" for name in names or () if name not in set(held)]
             for name in held:
                 if digest(archive.read(_BLOBS + name)) != name:
                     bad.append(f"{path.name} holds other bytes under {name[:12]}")
-    except (OSError, zipfile.BadZipFile) as error:
-        return [f"{path.name} can't be read: {error}"]
+    except _UNREADABLE as error:
+        bad.append(f"{path.name} can't be read: {error}")
     return bad

@@ -169,10 +169,14 @@ async def _look(actuator: Actuator) -> PlannedStep:
 
 def files_of(decision: Decision, planned: Planned) -> list[str]:
     """Files that the playbook declares or its steps change, each once. Raises InterpolationError."""
+    return list(dict.fromkeys([*files_declared(decision), *(path for step in planned.steps for path in step.files)]))
+
+
+def files_declared(decision: Decision) -> list[str]:
+    """Files that the playbook names in `backup`. Raises InterpolationError."""
     plan = plan_of(decision)
     names, values = names_of(plan.component, plan.target), values_of(plan.spec.parameters)
-    declared = [files.absolute(substitute(backup.file, names, values)) for backup in plan.spec.backup]
-    return list(dict.fromkeys([*declared, *(path for step in planned.steps for path in step.files)]))
+    return [files.absolute(substitute(backup.file, names, values)) for backup in plan.spec.backup]
 
 
 def _read_all(paths: list[str], read: Callable[[str], FileCopy] = files.read) -> list[FileCopy]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import JsonValue
 
 from services.gateway.domain.pack_changes import changes, playbook_versions
-from services.gateway.handlers.http import schemas
+from services.gateway.handlers.http import healing_schemas as schemas
 from services.gateway.handlers.http.deps import Admin, Deps, Viewer, Wired, audit
 from services.gateway.handlers.http.packs import pack_body, put_version, shown
 from services.gateway.handlers.http.problems import ApiError, not_found

@@ -310,42 +310,6 @@ class PackDetail(PackSummary):
     body: dict[str, JsonValue] | None
 
 
-# ---- playbooks
-
-
-class PlaybookInfo(BaseModel):
-    """A playbook as it is in force."""
-
-    pack: Token
-    pack_version: int
-    name: Token
-    categories: list[str] = Field(description="Kinds of cause that it is for.")
-    automation_level: str
-    required_permissions: list[str]
-    permitted: bool = Field(description="The pack's policy permits Homeostat to run it by itself.")
-    reversible: bool = Field(description="Undone byte for byte.")
-    ladder: list[str] = Field(description="What follows when it does not help, up to a person.")
-    spec: dict[str, JsonValue]
-
-
-class PlaybookResult(BaseModel):
-    pack: Token
-    name: Token
-    version: int = Field(description="Of the pack; with `dry_run` the one that is in force.")
-    changed: bool
-    changes: list[PackDifference]
-
-
-class PlaybookRevision(BaseModel):
-    """A version of the pack in which the playbook became another."""
-
-    version: int
-    applied_at: AwareDatetime
-    applied_by: str
-    changes: list[PackDifference]
-    spec: dict[str, JsonValue] | None = Field(description="Null: it was removed.")
-
-
 # ---- administering
 
 

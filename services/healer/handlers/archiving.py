@@ -44,6 +44,7 @@ class Archiving:
             for name in await backups.forget_empty_archives(unit.session):
                 after_commit(unit.session, partial((self.vault.directory / name).unlink, missing_ok=True))
                 log.info("archive past its retention", archive=name)
+        await backups.forget_copies(unit.session, unit.now - self.retention)
         await backups.forget_orphans(unit.session, unit.now - ORPHAN_AGE)
 
     async def _archive_a_month(self, unit: Unit) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.healer.store.models import Backup, BackupArchive, Blob, GoodFile, Json, WatchedFile
+from services.healer.store.models import Backup, BackupArchive, Blob, GoodFile, Json, StepCopy, WatchedFile
 
 
 async def keep_blobs(session: AsyncSession, contents: Mapping[str, bytes], now: datetime) -> None:
@@ -81,17 +81,39 @@ async def forget(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(Backup).where(Backup.created_at < before))
 
 
+async def forget_copies(session: AsyncSession, before: datetime) -> None:
+    """Deletes what steps kept before `before`."""
+    await session.execute(delete(StepCopy).where(StepCopy.created_at < before))
+
+
 async def forget_orphans(session: AsyncSession, before: datetime) -> None:
     """Deletes bytes that nothing refers to any more and that were last kept before `before`."""
     await session.execute(
         text(
             "delete from blobs b where b.created_at < :before"
             " and not exists (select 1 from good_files g where g.sha256 = b.sha256)"
+            " and not exists (select 1 from step_copies c where c.sha256 = b.sha256)"
             " and not exists (select 1 from backups k, jsonb_array_elements(k.files) f"
             " where k.archive is null and f->>'sha256' = b.sha256)"
         ),
         {"before": before},
     )
+
+
+# ---- what steps have kept of data
+
+
+async def keep_step_copy(session: AsyncSession, copy: StepCopy) -> None:
+    """Notes what a step has kept, in the place of what it kept before."""
+    values = {column.key: getattr(copy, column.key) for column in StepCopy.__table__.columns}
+    statement = insert(StepCopy).values(values)
+    await session.execute(statement.on_conflict_do_update(index_elements=[StepCopy.run_id, StepCopy.step], set_=values))
+
+
+async def step_copy(session: AsyncSession, run_id: UUID, step: int) -> bytes | None:
+    """What a step has kept, None when nothing. Raises KeyError when its bytes are gone."""
+    sha256 = await session.scalar(select(StepCopy.sha256).where(StepCopy.run_id == run_id, StepCopy.step == step))
+    return None if sha256 is None else await blob(session, sha256)
 
 
 # ---- archives
@@ -140,12 +162,14 @@ async def archive_after(session: AsyncSession, after: str) -> BackupArchive | No
 
 
 async def lost(session: AsyncSession, limit: int = 100) -> list[tuple[str, str]]:
-    """Backups, with the sha256 of bytes that should be in the database and aren't."""
+    """Backups, with the sha256 of bytes that should be in the database and aren't; of data that steps kept too."""
     found = await session.execute(
         text(
-            "select k.id, f->>'sha256' from backups k, jsonb_array_elements(k.files) f"
-            " where k.archive is null and f->>'sha256' <> ''"
-            " and not exists (select 1 from blobs b where b.sha256 = f->>'sha256') order by 1, 2 limit :limit"
+            "select w.id, w.sha256 from ("
+            " select k.id, f->>'sha256' as sha256 from backups k, jsonb_array_elements(k.files) f"
+            " where k.archive is null union all select 'of run ' || c.run_id, c.sha256 from step_copies c"
+            ") w where w.sha256 <> '' and not exists (select 1 from blobs b where b.sha256 = w.sha256)"
+            " order by 1, 2 limit :limit"
         ),
         {"limit": limit},
     )

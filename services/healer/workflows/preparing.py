@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from services.healer.domain.interpolation import (
 )
 from services.healer.domain.runs import Reason, backup_id
 from services.healer.store import backups, cases, runs
+from services.healer.store.models import StepCopy
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
@@ -34,6 +36,8 @@ from shared.packs.playbook import Step
 
 log = structlog.get_logger()
 
+UNDOERS = 1_000
+"""What undoes step n keeps data in the place n + 1000: a playbook has fewer steps."""
 _CASES_WITH_STATE = {CaseKind.INCIDENT, CaseKind.PREDICTION}
 
 
@@ -47,15 +51,19 @@ class Toolbox:
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
         steps = plan_of(decision).spec.steps
-        return [self._make(decision, step, f"{decision.decision_id}/{index}") for index, step in enumerate(steps)]
+        made = []
+        for index, step in enumerate(steps):
+            made.append(self._make(decision, step, f"{decision.decision_id}/{index}", index))
+        return made
 
     def undoer(self, decision: Decision, index: int) -> Actuator | None:
         """What undoes this step, where the playbook names another action for that. Raises as `actuators`."""
         undoing = plan_of(decision).spec.steps[index].rollback
         key = f"{decision.decision_id}/{index}/undo"
-        return self._make(decision, undoing, key) if isinstance(undoing, Step) else None
+        return self._make(decision, undoing, key, index + UNDOERS) if isinstance(undoing, Step) else None
 
-    def _make(self, decision: Decision, step: Step, key: str) -> Actuator:
+    def _make(self, decision: Decision, step: Step, key: str, place: int) -> Actuator:
+        """`place`: where what it keeps of data is noted."""
         plan = plan_of(decision)
         context = Context(
             component=plan.component,
@@ -65,6 +73,8 @@ class Toolbox:
             http_hosts=plan.http_hosts,
             last_good=self._last_good,
             blob=self.blob,
+            keep=partial(self._keep, decision, place),
+            kept=partial(self._kept, decision, place),
         )
         filled = interpolate(step, names_of(plan.component, plan.target), values_of(plan.spec.parameters))
         return actuator_for(filled, context, self.spawner)
@@ -81,6 +91,31 @@ class Toolbox:
 
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
+
+    async def _keep(self, decision: Decision, index: int, content: bytes) -> None:
+        async def keep(unit: Unit) -> None:
+            sha256 = files.digest(content)
+            await backups.keep_blobs(unit.session, {sha256: content}, unit.now)
+            copy = StepCopy(
+                run_id=decision.decision_id,
+                step=index,
+                component=decision.component,
+                sha256=sha256,
+                size=len(content),
+                created_at=unit.now,
+            )
+            await backups.keep_step_copy(unit.session, copy)
+
+        await self.journal.write(keep)
+
+    async def _kept(self, decision: Decision, index: int) -> bytes | None:
+        async def find(unit: Unit) -> bytes | None:
+            try:
+                return await backups.step_copy(unit.session, decision.decision_id, index)
+            except KeyError as error:
+                raise ActuatorError(f"what step {index + 1} kept is gone: put it back by hand") from error
+
+        return await self.journal.write(find)
 
 
 @dataclass(frozen=True, slots=True)

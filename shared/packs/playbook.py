@@ -11,6 +11,7 @@ from shared.contracts.base import Category, Probability, Token
 from shared.packs.actions.calls import HttpCall, SqlStatement
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.base import Expression, Part, Path, Seconds
 
 
@@ -47,6 +48,11 @@ class Step(Part):
     config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
+    routing_failover: RoutingFailover | None = Field(None, alias="routing.failover")
+    routing_failback: RoutingFailback | None = Field(None, alias="routing.failback")
+    routing_open: RoutingBreaker | None = Field(None, alias="routing.open")
+    routing_half_open: RoutingBreaker | None = Field(None, alias="routing.half_open")
+    routing_reset: RoutingBreaker | None = Field(None, alias="routing.reset")
     timeout_s: Seconds = 30
 
     @property
@@ -72,8 +78,11 @@ class Step(Part):
 
 
 ACTUATORS = tuple(field.alias for field in Step.model_fields.values() if field.alias and "." in field.alias)
-REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "config.step", "process.reload"})
-"""Actions whose effect a rollback undoes byte for byte, given a backup (a reload only re-reads files)."""
+REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "config.step", "process.reload"}) | {
+    name for name in ACTUATORS if name.startswith("routing.")
+}
+"""Actions whose effect a rollback undoes byte for byte, given a backup (a reload only re-reads files; a route that an
+application tells by HTTP is set back and read back)."""
 
 
 class Playbook(Part):

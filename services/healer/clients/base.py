@@ -71,6 +71,8 @@ class Context:
     """`(path, sha256 now)` → the newest good version that differs."""
     blob: Callable[[str], Awaitable[bytes]]
     """Content by sha256. Raises KeyError."""
+    is_ill: Callable[[str], bool] = lambda _component: False
+    """Whether a component is in trouble now, as far as anybody watches it."""
 
 
 def text(facts: Facts, name: str) -> str:

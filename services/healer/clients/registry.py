@@ -17,11 +17,13 @@ from services.healer.clients.process_actuators import (
     declared,
     signal_named,
 )
+from services.healer.clients.routing import actuators as routing
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
 from shared.packs.actions.calls import HttpCall, SqlStatement
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.base import Part
 from shared.packs.model import Step
 
@@ -49,6 +51,11 @@ ACTUATORS: Mapping[str, _Maker] = {
     "config.step": _make(ConfigStep, lambda a, c, _: StepKey(c, a.model_copy(update={"path": absolute(a.path)}))),
     "http.call": _make(HttpCall, lambda a, c, _: CallHttp(c, a)),
     "sql.execute": _make(SqlStatement, lambda a, c, _: ExecuteSql(c, a)),
+    "routing.failover": _make(RoutingFailover, lambda a, c, _: routing.failover(a, c)),
+    "routing.failback": _make(RoutingFailback, lambda _, c, __: routing.failback(c)),
+    "routing.open": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "open")),
+    "routing.half_open": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "half-open")),
+    "routing.reset": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "closed")),
 }
 
 

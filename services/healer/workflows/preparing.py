@@ -36,6 +36,7 @@ class Toolbox:
 
     journal: Journal
     spawner: Spawner
+    is_ill: Callable[[str], bool]
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
@@ -51,6 +52,7 @@ class Toolbox:
                 http_hosts=plan.http_hosts,
                 last_good=self._last_good,
                 blob=self.blob,
+                is_ill=self.is_ill,
             )
             made.append(actuator_for(interpolate(step, names), context, self.spawner))
         return made

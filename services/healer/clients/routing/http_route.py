@@ -126,7 +126,7 @@ class SetByHttp:
             return Done(f"the {self._name} is {wanted} already", changed=False)
         if now != expected:
             raise ActuatorError(
-                f"the {self._name} at {self.route.url} is {now}, not {expected}: somebody else has set it, left as it is"
+                f"the {self._name} at {self.route.url} is {now}, not {expected}: somebody else has set it, left so"
             )
         await self._address().put({"breakers": {self.breaker_of: wanted}} if self.breaker_of else {"provider": wanted})
         told = await self._now()

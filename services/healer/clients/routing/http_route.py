@@ -10,7 +10,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, text
-from services.healer.clients.sql_actuator import read_secret
+from services.healer.clients.secrets import read_secret
 from shared.packs.component import HttpRoute
 
 _TIMEOUT_S = 5.0

@@ -16,6 +16,7 @@ from services.cli import (
     observe,
     operate,
     packs,
+    record,
     silences,
 )
 
@@ -37,6 +38,7 @@ app.command()(decide.verify)
 app.command()(decide.calibration)
 app.command()(decide.simulate)
 app.command()(logs.logs)
+app.command()(record.record)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +31,7 @@ from shared.bus import dlq
 from shared.bus.consume import HANDLE_LIMIT_S, Consumer
 from shared.bus.decode import decode, explain
 from shared.bus.delivery import CommandTrace, Delivery, Route, is_conflict
+from shared.bus.stored import stored
 from shared.bus.streams import EVENTS, INGEST
 from shared.bus.watch import Watch
 from shared.contracts.base import Event
@@ -199,6 +201,10 @@ class Bus:
         if refused := (message.headers or {}).get("Homeostat-Error"):
             raise BusRequestError(refused)
         return reply.model_validate_json(message.data)
+
+    def stored(self, stream: str, subjects: Sequence[str], since: datetime, until: datetime) -> AsyncIterator[Msg]:
+        """Messages of `subjects` that were stored in [since, until], oldest first; see `shared.bus.stored`."""
+        return stored(self.broker.connection, self.service, stream, subjects, since, until)
 
     # ---- life
 

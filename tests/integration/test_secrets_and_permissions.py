@@ -66,6 +66,7 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "GET /api/recordings",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",
     "POST /api/decisions/{decision_id}/reject",

@@ -20,6 +20,7 @@ from services.gateway.handlers.http import (
     observe,
     otlp,
     packs,
+    recordings,
     reports,
     schemas,
     silences,
@@ -92,6 +93,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         silences.router,
         packs.router,
         live.router,
+        recordings.router,
         admin.router,
     ):
         app.include_router(router)

@@ -11,7 +11,7 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -48,21 +48,27 @@ async def watch(systems: Sequence[System], work: Path, out: Path, *, with_shop: 
             watched = [*systems]
             if with_shop:
                 watched.append(stack.enter_context(shop.system(work / "shop", platform.dsn("shop"))))
-            await asyncio.gather(*(asyncio.to_thread(play, platform, system, out) for system in watched))
+            ended = threading.Event()
+            try:
+                await asyncio.gather(*(asyncio.to_thread(play, platform, system, out, ended) for system in watched))
+            finally:
+                ended.set()
 
 
-def play(platform: LocalPlatform, system: System, out: Path) -> None:
-    """Every failure of a system in turn."""
+def play(platform: LocalPlatform, system: System, out: Path, ended: threading.Event) -> None:
+    """Every failure of a system in turn, until `ended`: whatever is broken then is mended first."""
     apply(platform, system)
-    time.sleep(CALM_S)
+    if ended.wait(CALM_S):
+        return
     for failure in system.failures:
         onset = datetime.now(UTC)
         print(f"{onset:%H:%M:%S} {failure.name}", flush=True)
         mend = failure.strike()
-        time.sleep(failure.hold_s)
+        ended.wait(failure.hold_s)
         mend()
         recovered = datetime.now(UTC)
-        time.sleep(CALM_S)
+        if ended.wait(CALM_S):
+            return
         record(platform, system, failure, onset, recovered, out)
 
 

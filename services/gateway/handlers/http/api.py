@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.handlers.http import (
     act,
     admin,
+    alerts,
     decisions,
     live,
     logs,
@@ -88,6 +89,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         situations.router,
         observe.router,
         logs.router,
+        alerts.router,
         reports.router,
         act.router,
         silences.router,

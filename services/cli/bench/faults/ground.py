@@ -30,6 +30,7 @@ from shared.packs import Pack
 
 CLEAN_WITHIN_S = 25.0
 CALM_WITHIN_S = 60.0
+RESTART_WITHIN_S = 30.0
 PACK_SETTLES_S = 1.5
 """Every service has taken up a new pack, and every probe has looked once."""
 BREAKER = "fault-injection"
@@ -189,13 +190,19 @@ class Ground:
         # The kill switch goes last: until all is whole, nobody else is to begin mending.
         for component in COMPONENTS:
             if not supervise.answers(self.settings, component, "/healthz", timeout_s=2.0):
-                self.shop.restart(component)
+                self._restart(component)
         if self.fleet is not None:
             self.fleet.mend()
         if self.snapshot().config != self.original or self.broken(()):
             self.write_config(self.original)
         self.kill_switch.unlink(missing_ok=True)
         self.shop.reap()
+
+    def _restart(self, component: str) -> None:
+        try:
+            self.shop.restart(component, RESTART_WITHIN_S)
+        except supervise.ShopError as error:
+            raise GroundError(str(error)) from error
 
     def _open_cases(self) -> set[str]:
         """What is under way, by words for people."""

@@ -63,6 +63,7 @@ class Verdicts:
     noticed_s: float | None
     restarted_s: float | None
     validated_s: float | None
+    story: tuple[CaseEvent, ...] = ()
 
 
 def judge(trial: Trial) -> Verdicts:
@@ -88,6 +89,7 @@ def judge(trial: Trial) -> Verdicts:
         noticed_s=_after(trial, [*_noticed(trial)][:1]),
         restarted_s=_after(trial, [max(o.applied_at for o in healed if o.applied_at)] if all_healed else []),
         validated_s=_after(trial, [max(o.finished_at for o in healed)] if all_healed else []),
+        story=tuple(trial.events),
     )
 
 

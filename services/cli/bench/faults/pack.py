@@ -9,6 +9,8 @@ from shared.packs import Pack
 
 type Adapt = Callable[[Pack], Pack]
 
+PATIENCE_MS = 1_500
+"""Of health checks: the machine also runs the suite, its rivals and whatever else measures at the time."""
 END_IDLE_BLOCKERS = (
     "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'"
     " and pid in (select unnest(pg_blocking_pids(pid)) from pg_stat_activity where wait_event_type = 'Lock')"
@@ -32,6 +34,9 @@ def suite_pack(pack: Pack) -> Pack:
         playbook["cooldown_s"] = 0.0
     body["library_without"] = [*body.get("library_without", []), "process-crash-loop", "database-restarted"]
     body["good_after_s"] = 5.0
+    for probe in body["probes"]:
+        if "http" in probe:
+            probe["timeout_ms"] = PATIENCE_MS
     _with_database(body)
     return Pack.model_validate(body)
 

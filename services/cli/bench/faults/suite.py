@@ -21,6 +21,7 @@ from services.cli.bench.faults.scenario import Scenario
 from services.cli.bench.faults.summary import report
 from services.cli.bench.results import Report
 from services.cli.demo.run import checkout, stage
+from services.cli.demo.timeline import line as timeline
 from services.cli.local import LocalPlatform
 from shared.packs import Pack
 
@@ -81,10 +82,19 @@ async def _on_new_ground(act: str, scenarios: Sequence[Scenario], say: Say) -> l
                     found.append(await play(ground, scenario))
                 except GroundError as error:
                     found.append(spoilt(scenario, str(error)))
-                    say(line(act, found[-1]))
+                    told(act, found[-1], say)
                     break
-                say(line(act, found[-1]))
+                told(act, found[-1], say)
     return found
+
+
+def told(act: str, verdicts: Verdicts, say: Say) -> None:
+    """One line; and where something is amiss, all that was said on the bus."""
+    say(line(act, verdicts))
+    if not verdicts.as_declared and verdicts.story:
+        began = min(event.at for event in verdicts.story)
+        for event in verdicts.story:
+            say(f"      {timeline(event, began)}")
 
 
 def line(act: str, verdicts: Verdicts) -> str:

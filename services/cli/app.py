@@ -18,6 +18,7 @@ from services.cli import (
     packs,
     record,
     silences,
+    trust,
 )
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.command()(observe.events)
 app.command()(decide.verify)
 app.command()(decide.calibration)
 app.command()(decide.simulate)
+app.command()(trust.explain)
 app.command()(logs.logs)
 app.command()(record.record)
 app.command()(act.approve)

@@ -30,6 +30,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/explain",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -68,6 +69,7 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "POST /api/autonomous/decide",
     "GET /api/recordings",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",

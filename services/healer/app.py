@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.healer.clients.figures import Figures
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import Archiving, BackupHandlers, GoodFiles, Handlers, HealthBook, Simulating
+from services.healer.handlers import Archiving, BackupHandlers, GoodFiles, Handlers, HealthBook, Routes, Simulating
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -24,7 +24,7 @@ from services.healer.workflows.undoing import RollingBack
 from services.healer.workflows.vault import Vault
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SimulateRun, SweepRequest, VerifyBackups
+from shared.contracts.healer import ListBackups, Rollback, Route, SimulateRun, SweepRequest, VerifyBackups
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -45,7 +45,7 @@ def build(settings: Settings) -> Service:
     leave_signals_to_children()
     spawner = Spawner(os.environ)
     health = HealthBook()
-    toolbox = Toolbox(journal, spawner)
+    toolbox = Toolbox(journal, spawner, health.is_ill)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     vault = Vault(settings.backup_archive_dir)
     figures = Figures(service.bus)
@@ -76,6 +76,8 @@ def build(settings: Settings) -> Service:
     service.bus.answer("simulate", SimulateRun, Simulating(toolbox, conditions, service.ids).simulate)
     service.bus.answer("verify-backups", VerifyBackups, archiving.verify)
     good_files = GoodFiles(service.packs, settings.good_versions)
+    routes = Routes(service.packs, service.units, service.ids, settings.routes_s)
+    service.bus.watch(Route, routes.seen)
 
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)
@@ -90,6 +92,7 @@ def build(settings: Settings) -> Service:
         spawner.reap()
 
     service.task("workflows", engine.run)
+    service.task("routes", routes.run)
     service.every(settings.sweep_s, "start-waiting", start_waiting)
     service.every(STRANDED_S, "finish-stranded", finish_stranded)
     service.every(ADOPT_S, "adopt", adopt, exclusive=False)

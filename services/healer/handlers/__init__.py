@@ -2,7 +2,8 @@
 
 from services.healer.handlers.archiving import Archiving
 from services.healer.handlers.files import BackupHandlers, GoodFiles
+from services.healer.handlers.routes import Routes
 from services.healer.handlers.runs import Handlers, HealthBook, is_to_be_run
 from services.healer.handlers.simulating import Simulating
 
-__all__ = ["Archiving", "BackupHandlers", "GoodFiles", "Handlers", "HealthBook", "Simulating", "is_to_be_run"]
+__all__ = ["Archiving", "BackupHandlers", "GoodFiles", "Handlers", "HealthBook", "Routes", "Simulating", "is_to_be_run"]

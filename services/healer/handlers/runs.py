@@ -21,7 +21,7 @@ from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.journal import Journal, plan_of
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Verdict
-from shared.contracts.detector import Health, Incident, Swept
+from shared.contracts.detector import Health, HealthStatus, Incident, Swept
 from shared.contracts.healer import Phase, SweepRequest
 from shared.contracts.predictor import Moment, Prediction
 from shared.outbox import Unit
@@ -56,6 +56,11 @@ class HealthBook:
     def standings(self) -> dict[str, Standing]:
         """The health of every component that is watched, by name."""
         return dict(self._standings)
+
+    def is_ill(self, component: str) -> bool:
+        """False for a component nobody watches."""
+        known = self._standings.get(component)
+        return known is not None and known.status == HealthStatus.CRITICAL.value
 
 
 def is_to_be_run(decision: Decision) -> bool:

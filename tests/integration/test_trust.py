@@ -89,7 +89,7 @@ class Pair:
 @pytest.fixture
 async def pair(platform: Platform, eventually: Eventually) -> AsyncIterator[Pair]:
     async with started(platform) as gateway:
-        service = build(platform.settings(Settings, reopened_settle_s=0.1, after_success_s=0.5, decider_review_s=0.5))
+        service = build(platform.settings(Settings, reopened_settle_s=0.1, after_success_s=30, decider_review_s=0.5))
         await service.start()
         try:
             yield Pair(gateway, service, eventually)

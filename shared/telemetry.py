@@ -101,6 +101,12 @@ RUNS = Counter(
     "Playbook runs that ended. Many `failed` or `rolled-back` of one playbook: look at its outcomes, mend it.",
     ["playbook", "status", "reason"],
 )
+PRACTICES = Counter(
+    "homeostat_practices_total",
+    "Playbooks practised. `failed`: it did not mend its own fault, or its way back led elsewhere; people are asked "
+    "before it runs: see `homeostat practice list`. `aborted` says nothing of it: its target could not be made ready.",
+    ["pack", "playbook", "verdict"],
+)
 RUN_START_SECONDS = Histogram(
     "homeostat_run_start_seconds",
     "From the commit of a decision's run to its first step. Above 0.1 s: PostgreSQL is slow, or the healer is away.",

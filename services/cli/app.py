@@ -16,6 +16,7 @@ from services.cli import (
     observe,
     operate,
     packs,
+    practice,
     silences,
 )
 
@@ -42,6 +43,7 @@ app.command()(act.reject)
 app.command()(act.heal)
 app.command()(act.backups)
 app.command()(act.rollback)
+app.command()(practice.practice)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")

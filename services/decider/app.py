@@ -11,6 +11,7 @@ from services.decider.handlers import (
     KnowledgeBook,
     Pace,
     People,
+    PracticeBook,
     Review,
     StormBook,
     World,
@@ -21,7 +22,7 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, SweepRequest
+from shared.contracts.healer import Outcome, Practised, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -36,19 +37,20 @@ MEASURE_S = 60.0
 def build(settings: Settings) -> Service:
     """The service, ready to run."""
     service = Service(Settings.SERVICE, settings, Base.metadata)
-    health, knowledge, storms = HealthBook(), KnowledgeBook(), StormBook()
+    health, knowledge, storms, practices = HealthBook(), KnowledgeBook(), StormBook(), PracticeBook()
     pace = Pace(
         review=timedelta(seconds=settings.decider_review_s),
         reopened=timedelta(seconds=settings.reopened_settle_s),
         after_success=timedelta(seconds=settings.after_success_s),
         keep=timedelta(days=settings.decider_keep_days),
     )
-    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms)
+    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms, practices)
     work = Casework(world, pace, service.ids)
     handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
     service.bus.watch(Storm, storms.seen)
+    service.bus.watch(Practised, practices.seen)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Diagnosis, handlers.diagnosis)
     service.bus.on(Prediction, handlers.prediction)

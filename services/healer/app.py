@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 from services.healer.clients.spawn import Spawner
-from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook, PracticeHandlers, StormBook
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -14,12 +14,13 @@ from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.heal import Heal
 from services.healer.workflows.journal import Journal
+from services.healer.workflows.practising import Practising
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from shared.contracts.decider import Decision
-from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SweepRequest
+from shared.contracts.detector import Health, Incident, Storm
+from shared.contracts.healer import ListBackups, ListPractices, Rollback, StartPractice, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -30,6 +31,7 @@ ADOPT_S = 1.0
 STRANDED_S = 10.0
 PRUNE_S = 3_600.0
 REAP_S = 5.0
+PRACTISE_S = 60.0
 
 
 def build(settings: Settings) -> Service:
@@ -39,17 +41,19 @@ def build(settings: Settings) -> Service:
     journal = Journal(service.units)
     spawner = Spawner(os.environ)
     health = HealthBook()
+    switch = KillSwitch(settings.kill_switch_file).is_on
     toolbox = Toolbox(journal, spawner)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
         toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
-        acting=Acting(journal, service.clock, health.errors_of, KillSwitch(settings.kill_switch_file).is_on),
+        acting=Acting(journal, service.clock, health.errors_of, switch),
         restoring=Restoring(journal),
         finishing=finishing,
     )
-    engine = Engine(dsn, heal.run, Slots(dsn))
+    practising = Practising(journal, toolbox, heal, heal.restoring, switch)
+    engine = Engine(dsn, heal.run, Slots(dsn), practising.run)
     handlers = Handlers(
         journal=journal,
         engine=engine,
@@ -58,6 +62,9 @@ def build(settings: Settings) -> Service:
         backup_retention=timedelta(days=settings.backup_retention_days),
     )
     _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
+    storms = StormBook()
+    practice = PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids)
+    _practise(service, practice, storms)
     good_files = GoodFiles(service.packs, settings.good_versions)
 
     async def start_waiting(unit: Unit) -> None:
@@ -81,6 +88,14 @@ def build(settings: Settings) -> Service:
     service.every(PRUNE_S, "prune", handlers.prune)
     service.on_stop(engine.stop)
     return service
+
+
+def _practise(service: Service, practice: PracticeHandlers, storms: StormBook) -> None:
+    service.bus.watch(Storm, storms.seen)
+    service.bus.answer("practice", StartPractice, practice.asked)
+    service.bus.answer("practices", ListPractices, practice.told)
+    service.every(PRACTISE_S, "practise-due", practice.practise_due)
+    service.every(ADOPT_S, "start-practices", practice.start_next)
 
 
 def _subscribe(service: Service, handlers: Handlers, health: HealthBook, files: BackupHandlers) -> None:

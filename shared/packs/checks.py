@@ -42,6 +42,8 @@ def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -
     if set(components) == set(pack.components):
         findings += _groups(pack)
         findings += (f for name, playbook in pack.playbooks.items() for f in _needs(name, playbook, pack))
+        findings += (f for name, playbook in pack.playbooks.items() for f in _practice(name, playbook, pack))
+        findings += _practice_targets(pack)
     return findings
 
 
@@ -214,6 +216,34 @@ def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
         yield from _references((*place, step.actuator), _texts(step), playbook, pack)
         if step.actuator.startswith("process."):
             yield from _lacking((*place, step.actuator), "process", playbook, pack)
+
+
+def _practice(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
+    """A playbook is practised where nobody needs anything."""
+    if playbook.practice is None:
+        return
+    place: Place = ("playbooks", name, "practice", "target")
+    target = pack.components.get(playbook.practice.target)
+    if target is None:
+        remedy = suggestion(playbook.practice.target, pack.components, "components: {0}")
+        yield Finding(place, f"no component is named `{playbook.practice.target}`", remedy)
+    elif not target.practice:
+        remedy = "practise on a component of its own, marked `practice: true`"
+        yield Finding(place, f"`{playbook.practice.target}` is no practice target", remedy)
+
+
+def _practice_targets(pack: Pack) -> Iterator[Finding]:
+    """What is broken on purpose may be part of nothing."""
+    called = {callee: name for name, component in pack.components.items() for callee in component.calls}
+    for name, component in pack.components.items():
+        if not component.practice:
+            continue
+        if component.group is not None:
+            place: Place = ("components", name, "group")
+            yield Finding(place, f"the practice target `{name}` counts as one of a group", "leave out `group`")
+        if name in called:
+            remedy = f"leave it out of the `calls` of {called[name]}, or don't practise on it"
+            yield Finding(("components", name), f"the practice target `{name}` is called by `{called[name]}`", remedy)
 
 
 def _texts(step: Step) -> list[str]:

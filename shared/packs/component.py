@@ -57,5 +57,7 @@ class Component(Part):
     process: Process | None = None
     container: str | None = None
     config_path: Path | None = None
+    practice: bool = False
+    """Nobody needs it: playbooks are practised here, by breaking it on purpose. Its own alarms trouble nobody."""
     attributes: dict[str, str] = {}
     """Free names for `${component.<name>}` in playbooks."""

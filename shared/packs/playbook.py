@@ -12,6 +12,7 @@ from shared.packs.actions.calls import HttpCall, SqlStatement
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
 from shared.packs.base import Expression, Part, Path, Seconds
+from shared.packs.practice import Practice
 
 
 class AutomationLevel(StrEnum):
@@ -94,6 +95,8 @@ class Playbook(Part):
     confidence: Probability | None = None
     """Threshold of this playbook; by default the policy's."""
     cooldown_s: Annotated[float, Field(ge=0)] = 30
+    practice: Practice | None = None
+    """How its way there and back is proven, by `homeostat practice`."""
 
     @property
     def reversible(self) -> bool:

@@ -37,6 +37,13 @@ class Policy(Part):
     strategy: Literal["fixed", "ab", "thompson"] = "fixed"
     """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
     best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
+    require_practice: bool = False
+    """A playbook acts by itself only after a practice that it passed as it is now. Unset: it also may when it was never
+    practised, but never after a practice that it failed."""
+    practice_max_age_days: Annotated[float, Field(gt=0, le=3_650)] = 30
+    """An older practice is none, where practice is required."""
+    practice_every_days: Annotated[float, Field(gt=0, le=3_650)] | None = None
+    """Every playbook that says how is practised this often, at a quiet time; unset: only when somebody asks."""
     freeze: tuple[str, ...] = ()
     """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
     storm_share: Probability = 0.5

@@ -35,6 +35,7 @@ class Lever(StrEnum):
     TARGETS = "targets"
     MIN_HEALTHY = "min-healthy"
     ATTEMPTS = "attempts"
+    PRACTICE = "practice"
     ANSWER = "answer"
     OTHER_CASE = "other-case"
     INCIDENT = "incident"
@@ -174,6 +175,10 @@ def _of_option(ruling: Ruling, target: Target) -> tuple[Change, Target] | None:
         return Change(Lever.LEVEL, f"{option.playbook} full-auto"), _playbook(
             target, option.playbook, automation_level=AutomationLevel.FULL_AUTO
         )
+    if ruling.reason is Reason.NOT_PRACTISED:
+        rest = {name: fact for name, fact in target.practised.items() if name != option.playbook}
+        free = _policy(replace(target, practised=rest), require_practice=False)
+        return Change(Lever.PRACTICE, f"a practice that {option.playbook} has passed as it is now"), free
     if ruling.reason is Reason.BELOW_THRESHOLD:
         needs, has = option.threshold, option.confidence
         words = f"confidence of at least {_percent(needs, has)} (it is {_percent(has, needs)})"

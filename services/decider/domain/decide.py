@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
 from services.decider.domain.limits import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
+from services.decider.domain.practice import unproven
 from services.decider.domain.strategy import pick
 from services.decider.domain.vocabulary import (
     FAILURES,
@@ -114,6 +116,8 @@ def _before_choosing(outlook: _Outlook) -> Ruling | None:
     case = outlook.inputs.case
     if not case.is_open:
         return _abstain(outlook, Reason.INCIDENT_GONE, "")
+    if outlook.target is not None and outlook.target.component.practice and case.kind is not CaseKind.REQUEST:
+        return _rule(outlook, Verdict.OBSERVE, Reason.SILENCED, None, detail=f"{case.component} is a practice target")
     if case.silenced and outlook.inputs.approval is None:
         return _rule(outlook, Verdict.OBSERVE, Reason.SILENCED, None, detail=case.silenced)
     if outlook.target is None and not outlook.considered:
@@ -199,7 +203,7 @@ def _alone(outlook: _Outlook) -> Ruling:
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=option is not None)
     refused = refusals(inputs, target, option.playbook, option.cause.category) if option else []
-    question = calls_for_a_person or (_question(option, target) if option else None)
+    question = calls_for_a_person or (_question(inputs.now, option, target) if option else None)
     if question is not None:
         return _ask(outlook, question, option, target, refused)
     assert option is not None
@@ -217,7 +221,7 @@ def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
     if best.follows:
         return best, 1.0
     inputs = outlook.inputs
-    alone = [o for o in outlook.eligible if _question(o, inputs.targets[o.component]) is None]
+    alone = [o for o in outlook.eligible if _question(inputs.now, o, inputs.targets[o.component]) is None]
     if not alone:
         return best, 1.0
     first = inputs.targets[alone[0].component]
@@ -233,7 +237,7 @@ def _held(inputs: Inputs, option: Option) -> bool:
     return bool(refusals(inputs, inputs.targets[option.component], option.playbook, option.cause.category))
 
 
-def _question(option: Option, target: Target) -> Refusal | None:
+def _question(now: datetime, option: Option, target: Target) -> Refusal | None:
     """Why a person must be asked before this is done; None: it may be done."""
     if option.risk > option.risk_max:
         return Refusal(Reason.RISK_TOO_HIGH, f"{option.risk_words}; the limit is {option.risk_max:.0%}")
@@ -245,7 +249,7 @@ def _question(option: Option, target: Target) -> Refusal | None:
         return Refusal(Reason.PLAYBOOK_SEMI_AUTO, f"{option.playbook} is semi-auto")
     if option.confidence < option.threshold:
         return Refusal(Reason.BELOW_THRESHOLD, f"{option.confidence:.0%} sure, {option.threshold:.0%} is needed")
-    return None
+    return unproven(now, target, option.playbook, option.spec)
 
 
 def _spent(outlook: _Outlook) -> Refusal | None:

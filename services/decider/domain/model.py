@@ -133,6 +133,16 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class PracticeFact:
+    """The newest practice of a playbook. It speaks for what the playbook did then, which `spec_hash` names."""
+
+    at: datetime
+    spec_hash: str
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A component that may be acted on, with all that its pack says of it."""
 
@@ -153,6 +163,8 @@ class Target:
     error_count: int = 0
     group: Group | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    practised: dict[str, PracticeFact] = field(default_factory=dict)
+    """By playbook of its pack."""
     storm: str = ""
     """What is known of a storm of alarms in its pack; empty: there is none."""
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
+from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, PracticeFact, Record, Target
 from services.decider.domain.life import UNAIDED
 from services.decider.store import cases, decisions, grants
 from shared.contracts.detector import Health, Storm
+from shared.contracts.healer import Practised
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.packs.book import PackBook, Placed
@@ -86,6 +87,27 @@ class KnowledgeBook:
 
 
 @dataclass
+class PracticeBook:
+    """The newest practice of each playbook, by pack."""
+
+    _known: dict[str, Practised] = field(default_factory=dict)
+
+    async def seen(self, slug: str, event: Practised | None) -> None:
+        """For `bus.watch(Practised, book.seen)`."""
+        if event is None:
+            self._known.pop(slug, None)
+        else:
+            self._known[slug] = event
+
+    def of(self, pack: str) -> dict[str, PracticeFact]:
+        return {
+            one.playbook: PracticeFact(one.at, one.spec_hash, one.passed, one.reason)
+            for one in self._known.values()
+            if one.pack == pack
+        }
+
+
+@dataclass
 class World:
     """Everything around a case."""
 
@@ -94,6 +116,7 @@ class World:
     knowledge: KnowledgeBook
     switched_off: Callable[[], bool]
     storms: StormBook = field(default_factory=StormBook)
+    practices: PracticeBook = field(default_factory=PracticeBook)
 
     async def lock(self, unit: Unit, *cases_: Case) -> None:
         """Deciding for the packs of these cases waits until the unit ends: two replicas never both grant."""
@@ -139,13 +162,19 @@ class World:
             playbooks=placed.pack.playbooks,
             knobs=tuple(knob for knob in placed.pack.knobs if knob.component == name),
             dependents=len(self.packs.dependents_of(name)),
-            others=sum(len(applied.pack.components) for applied in self.packs.packs.values()) - 1,
+            others=self._needed() - 1,
             health=health,
             error_count=self.health.error_count(name),
             group=group,
             ledger=ledger,
+            practised=self.practices.of(placed.pack.pack),
             storm=self.storms.words(placed.pack.pack),
         )
+
+    def _needed(self) -> int:
+        """Components of all packs; practice targets are part of nothing."""
+        components = [one for applied in self.packs.packs.values() for one in applied.pack.components.values()]
+        return sum(not one.practice for one in components)
 
     async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
         packs = {one.pack.pack for one in placed.values()}

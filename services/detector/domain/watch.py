@@ -90,7 +90,7 @@ def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = (), libra
             )
         for probe in pack.probes:
             probes[probe.name] = ProbePolicy(probe.fail_after, probe.clear_after, probe.slow_ms)
-    return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs))))
+    return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs)), _practice(packs)))
 
 
 def _asked(
@@ -142,6 +142,10 @@ def _callers(packs: Iterable[Pack]) -> Mapping[str, set[str]]:
                 waiting += direct.get(caller, ())
         found[name] = reached - {name}
     return found
+
+
+def _practice(packs: Iterable[Pack]) -> frozenset[str]:
+    return frozenset(name for pack in packs for name, component in pack.components.items() if component.practice)
 
 
 def _windows(packs: Iterable[Pack]) -> Iterable[Window]:

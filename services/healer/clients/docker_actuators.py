@@ -36,6 +36,10 @@ class _OnContainer:
         except (ValueError, KeyError, TypeError) as error:
             raise ActuatorError(f"{self.action.socket} is no Docker engine: unexpected answer {error!r}") from error
 
+    async def state(self) -> str:
+        """Whether it runs, not since when."""
+        return "running" if (await self.observe())["running"] else "down"
+
     async def _call(self, method: str, verb: str, **query: str) -> httpx.Response:
         transport = httpx.AsyncHTTPTransport(uds=self.action.socket)
         url = f"http://docker/containers/{quote(self.action.container, safe='')}/{verb}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from shared.packs.base import Part
 from shared.packs.model import Component, Step
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)(\}?)")
@@ -54,6 +55,12 @@ def interpolate(step: Step, names: Mapping[str, str]) -> Step:
     """The step with every text in it substituted. Raises InterpolationError, before anything is touched."""
     plain: dict[str, Value] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Step.model_validate(_walk(plain, names))
+
+
+def interpolate_part[P: Part](part: P, names: Mapping[str, str]) -> P:
+    """Any other part of a playbook with every text in it substituted. Raises InterpolationError."""
+    plain: dict[str, Value] = part.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return type(part).model_validate(_walk(plain, names))
 
 
 def _walk(value: Value, names: Mapping[str, str]) -> Value:

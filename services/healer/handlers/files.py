@@ -111,7 +111,7 @@ class GoodFiles:
             files.absolute(component.config_path): (name, applied.pack.good_after_s)
             for applied in self.packs.packs.values()
             for name, component in applied.pack.components.items()
-            if component.config_path
+            if component.config_path and not component.practice  # what is broken there on purpose is no good version
         }
         known = await backups.watched(unit.session, placed)
         trouble = await cases.last_trouble(unit.session, [name for name, _ in placed.values()], unit.now)

@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import backups, cases, runs
+from services.healer.store import backups, cases, practices, runs
 from services.healer.store.hooks import after_commit
-from services.healer.store.models import CaseState, Run
+from services.healer.store.models import CaseState
+from services.healer.workflows.admission import run_of
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
-from services.healer.workflows.journal import Journal, plan_of
+from services.healer.workflows.journal import Journal
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Verdict
 from shared.contracts.detector import Health, Incident, Swept
@@ -71,7 +72,7 @@ class Handlers:
         """Admits the run of a decision and starts it at once when its component is free."""
         if not is_to_be_run(decision):
             return
-        if not await runs.admit(unit.session, _run(decision, unit.now)):
+        if not await runs.admit(unit.session, run_of(decision, unit.now)):
             log.info("decision admitted before", decision_id=str(decision.decision_id), revision=decision.revision)
             return
         is_free = await runs.activate(unit.session, decision.decision_id, decision.component, unit.now)
@@ -152,6 +153,7 @@ class Handlers:
     async def prune(self, unit: Unit) -> None:
         """Forgets what is older than its retention."""
         await runs.prune(unit.session, unit.now - self.retention)
+        await practices.prune(unit.session, unit.now - self.retention)
         await cases.prune(unit.session, unit.now - self.retention)
         await backups.prune(unit.session, unit.now - self.backup_retention, unit.now - timedelta(days=1))
         await self.engine.forget(unit.now - self.retention)
@@ -186,26 +188,3 @@ class Handlers:
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-
-
-def _run(decision: Decision, now: datetime) -> Run:
-    plan = plan_of(decision)
-    return Run(
-        id=decision.decision_id,
-        revision=decision.revision,
-        case_id=decision.case_id,
-        case_kind=decision.case_kind.value,
-        component=decision.component,
-        pack=plan.pack,
-        healing_strategy=plan.playbook,
-        problem_signature=decision.signature,
-        category=decision.category.value,
-        confidence=decision.confidence,
-        dry_run=decision.dry_run,
-        decision=decision.model_dump(mode="json", by_alias=True),
-        status=RunStatus.QUEUED.value,
-        reason="",
-        healing_actions=[],
-        error_count_after=0,
-        created_at=now,
-    )

@@ -64,7 +64,7 @@ async def get(session: AsyncSession, run_id: UUID) -> Run | None:
 
 async def queued(session: AsyncSession, limit: int = 100) -> Sequence[Run]:
     """Runs that wait for their component, by component (so that locks are taken in one order) and first in line."""
-    chosen = select(Run).where(Run.status == QUEUED).order_by(Run.component, Run.created_at)
+    chosen = select(Run).where(Run.status == QUEUED, Run.practice.is_(False)).order_by(Run.component, Run.created_at)
     return (await session.scalars(chosen.limit(limit))).all()
 
 
@@ -80,7 +80,7 @@ async def active_since(session: AsyncSession, before: datetime, limit: int = 100
 
 
 def _oldest(status: str) -> Select[Run]:
-    return select(Run).where(Run.status == status).order_by(Run.created_at)
+    return select(Run).where(Run.status == status, Run.practice.is_(False)).order_by(Run.created_at)
 
 
 async def begin(session: AsyncSession, run_id: UUID, now: datetime) -> tuple[datetime, float]:

@@ -24,6 +24,7 @@ from services.healer.domain.validation import (
 from services.healer.store import cases, runs
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
+from services.healer.workflows.rehearsal import Rehearsal
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Phase
 from shared.outbox import Unit
@@ -126,6 +127,8 @@ class Acting:
         clear = plan_of(decision).spec.validation.clear
 
         async def ask(unit: Unit) -> Cleared:
+            if isinstance(decision, Rehearsal) and decision.validation_broken:
+                return Cleared.NO
             if clear == "none":
                 return Cleared.YES
             if decision.case_kind.value != clear:

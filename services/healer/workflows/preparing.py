@@ -21,7 +21,7 @@ from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
 from shared.contracts.base import CaseKind
-from shared.contracts.decider import Decision
+from shared.contracts.decider import Decision, Plan
 from shared.contracts.healer import Phase
 from shared.outbox import Unit
 
@@ -39,21 +39,27 @@ class Toolbox:
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
-        plan = plan_of(decision)
+        return self.bound(plan_of(decision), str(decision.decision_id))
+
+    def bound(self, plan: Plan, run: str) -> list[Actuator]:
+        """The actuators of a plan; `run` names the run to the outside world. Raises as `actuators` does."""
         names = names_of(plan.component, plan.target)
         made = []
         for index, step in enumerate(plan.spec.steps):
-            context = Context(
-                component=plan.component,
-                target=plan.target,
-                key=f"{decision.decision_id}/{index}",
-                timeout_s=step.timeout_s,
-                http_hosts=plan.http_hosts,
-                last_good=self._last_good,
-                blob=self.blob,
-            )
+            context = self.context(plan, f"{run}/{index}", step.timeout_s)
             made.append(actuator_for(interpolate(step, names), context, self.spawner))
         return made
+
+    def context(self, plan: Plan, key: str, timeout_s: float) -> Context:
+        return Context(
+            component=plan.component,
+            target=plan.target,
+            key=key,
+            timeout_s=timeout_s,
+            http_hosts=plan.http_hosts,
+            last_good=self._last_good,
+            blob=self.blob,
+        )
 
     async def _last_good(self, path: str, sha256: str) -> FileCopy | None:
         async def find(unit: Unit) -> FileCopy | None:

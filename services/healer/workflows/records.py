@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from services.healer.domain.practice import Return, Verdict
 from services.healer.domain.runs import Reason
+from shared.contracts.decider import Plan
+from shared.packs.practice import Practice
 
 
 class Record(BaseModel):
@@ -90,3 +94,53 @@ class Undoable(Record):
 
 class Finished(Record):
     status: str
+
+
+# ---- practice
+
+
+class PracticeOrder(Record):
+    """What is to be practised, where, and who asked; the input of its workflow."""
+
+    practice_id: UUID
+    at: datetime
+    by: str
+    plan: Plan
+    """Of the practice target."""
+    practice: Practice
+    spec_hash: str
+
+
+class Prepared(Record):
+    """The healthy target, and the backup from which it is put back; `stop` says why it can't be practised on."""
+
+    before: dict[str, str] = {}
+    backup_id: str = ""
+    stop: str = ""
+
+
+class Broken(Record):
+    """The target after the fault."""
+
+    at: datetime
+    state: dict[str, str] = {}
+    error: str = ""
+
+
+class Ended(Record):
+    """A round that is over: how its run ended, and what it left."""
+
+    status: str = ""
+    reason: str = ""
+    state: dict[str, str] = {}
+    error: str = ""
+
+
+class Reset(Record):
+    error: str = ""
+
+
+class Concluded(Record):
+    verdict: Verdict
+    reason: str
+    way_back: Return | None = None

@@ -204,6 +204,13 @@ class HealBody(BaseModel):
     comment: str = Field(default="", max_length=1024)
 
 
+class PracticeBody(BaseModel):
+    """Which playbook is to be practised; without one, every one that says how."""
+
+    playbook: Token | None = None
+    pack: Token | None = None
+
+
 Glob = Annotated[str, Field(min_length=1, max_length=200)]
 
 

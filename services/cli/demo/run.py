@@ -94,21 +94,24 @@ async def run(options: Options, console: Console) -> bool:
 class Stage:
     """The shop under Homeostat's care, and everything that watches both."""
 
-    def __init__(self, platform: LocalPlatform, root: Path, console: Console, quiet: bool) -> None:
+    def __init__(
+        self, platform: LocalPlatform, root: Path, console: Console, quiet: bool, database_url: str | None
+    ) -> None:
         from examples.shop.control import Shop
 
         self.began = datetime.now(UTC)
         self._console = console
         self._platform = platform
-        base_port = _free_block(8)
+        base_port = _free_block(16)  # the shop, and what is practised on
         data_dir = platform.data_dir.path / "shop"
-        self.shop = Shop(data_dir, base_port, platform.dsn("shop"))
+        self.shop = Shop(data_dir, base_port, database_url or platform.dsn("shop"))
         names = ("edge", "catalog", "orders", "payments", "provider_a", "provider_b", "worker", "loadgen")
         self.variables = {
             "data_dir": str(data_dir),
             "python": sys.executable,
             "root": str(root),
             "base_port": str(base_port),
+            "practice_port": str(base_port + 8),
             **{f"{name}_url": f"http://127.0.0.1:{base_port + index}" for index, name in enumerate(names)},
         }
         self.pack: Pack = load_pack(root / "packs" / "shop.yaml", self.variables)
@@ -176,9 +179,13 @@ async def stage(
     *,
     quiet: bool = False,
     adapt: Callable[[Pack], Pack] = lambda pack: pack,
+    database_url: str | None = None,
 ) -> AsyncIterator[Stage]:
-    """The shop, open and under the care of `platform` with its (adapted) pack; closed at the end in any case."""
-    scene = Stage(platform, root, console, quiet)
+    """The shop, open and under the care of `platform` with its (adapted) pack; closed at the end in any case.
+
+    `database_url`: of the shop's own database, if it doesn't lie on the platform's server.
+    """
+    scene = Stage(platform, root, console, quiet, database_url)
     scene.pack = adapt(scene.pack)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, scene.shop.stop)

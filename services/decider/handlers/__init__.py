@@ -2,6 +2,7 @@
 
 from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
+from services.decider.handlers.explaining import explain
 from services.decider.handlers.people import People
 from services.decider.handlers.review import Review
 from services.decider.handlers.world import HealthBook, KnowledgeBook, PracticeBook, StormBook, World
@@ -17,4 +18,5 @@ __all__ = [
     "Review",
     "StormBook",
     "World",
+    "explain",
 ]

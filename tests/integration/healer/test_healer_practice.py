@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
+from services.decider.domain import Reason, Verdict
+from services.decider.handlers import PracticeBook
 from services.healer.app import build
 from services.healer.settings import Settings
 from shared.bus.streams import STATE
@@ -28,6 +31,7 @@ from shared.packs.practice import spec_hash
 from shared.runtime import Service
 from tests.conftest import Platform
 from tests.integration.healer.story import CONFIG, Listener, World, now, until
+from tests.unit.decider import scenes
 
 BAD = CONFIG.replace(b"800", b"1")
 RESTORE = {"file.restore_last_good": {"path": "${component.config_path}"}}
@@ -106,14 +110,27 @@ async def practised(listener: Listener) -> PracticeReport:
     return found[0]
 
 
+async def newest_fact(listener: Listener) -> Practised:
+    """What everybody else hears of the practice."""
+    found: list[Practised] = []
+
+    async def told() -> bool:
+        with suppress(NotFoundError):
+            message = await listener.client.jetstream().get_last_msg(STATE, "state.healer.practice.v1.*")
+            found.append(Practised.model_validate_json(message.data or b""))
+        return bool(found)
+
+    await until(told)
+    return found[-1]
+
+
 async def test_a_playbook_that_mends_and_leads_back_passes_and_nobody_outside_hears_of_its_runs(
     platform: Platform, listener: Listener, world: World, spare: World
 ) -> None:
     pack = pack_of(world, spare, RESTORE, RESTART, practice={"fault": [WRITE_BAD]})
     async with healer(platform, pack, listener):
         report = await practised(listener)
-        message = await listener.client.jetstream().get_last_msg(STATE, "state.healer.practice.v1.*")
-    fact = Practised.model_validate_json(message.data or b"")
+        fact = await newest_fact(listener)
     assert (report.verdict, report.way_back, report.by) == ("passed", "proven", "ann"), report.reason
     assert [one.status for one in report.rounds] == ["succeeded", "rolled-back"]
     path = f"file:{spare.config}"
@@ -129,7 +146,7 @@ async def test_a_playbook_that_mends_and_leads_back_passes_and_nobody_outside_he
     assert not await listener.all_of(RunProgress)
 
 
-async def test_a_way_back_that_leads_elsewhere_is_caught(
+async def test_a_way_back_that_leads_elsewhere_is_caught_and_never_taken_without_a_person(
     platform: Platform, listener: Listener, world: World, spare: World
 ) -> None:
     """The program keeps what it read in a file of its own, which the rollback doesn't know of."""
@@ -139,11 +156,23 @@ async def test_a_way_back_that_leads_elsewhere_is_caught(
     process = spare.process.model_copy(update={"command": ("sh", "-c", program)})
     spare.component = spare.component.model_copy(update={"process": process})
     practice = {"fault": [SET_BAD], "state": [{"file": str(kept)}], "expect": "changed"}
-    async with healer(platform, pack_of(world, spare, SET, RESTART, practice=practice), listener):
+    pack = pack_of(world, spare, SET, RESTART, practice=practice, risk=0.1)
+    async with healer(platform, pack, listener):
         report = await practised(listener)
+        fact = await newest_fact(listener)
     assert report.verdict == "failed", report.reason
     assert report.rounds[1].status == "rolled-back", "the healer itself believed it"
     assert report.reason == f"said to be rolled back, but file:{kept} is not as it was before the playbook"
+    book = PracticeBook()
+    await book.seen(fact.slug, fact)
+    known = Pack.model_validate(pack)
+    trouble = scenes.case(scenes.cause("configuration", component=world.name), component=world.name)
+    alone, practised_ = (
+        scenes.ruled(trouble, scenes.target(world.name, playbooks=known.playbooks, practised=facts))
+        for facts in ({}, book.of("test"))
+    )
+    assert alone.verdict is Verdict.EXECUTE
+    assert (practised_.verdict, practised_.reason) == (Verdict.ASK, Reason.NOT_PRACTISED)
 
 
 async def test_a_start_that_cant_be_taken_back_passes_when_it_says_so(
@@ -189,7 +218,7 @@ async def test_production_can_not_be_practised_on(
     async with healer(platform, pack, listener):
         client = await platform.connect_nats("gateway")
         order = StartPractice(playbook="mend", by="ann").model_dump_json().encode()
-        refused = (await client.request("cmd.healer.practice", order, timeout=5)).headers or {}
+        refused = (await client.request("cmd.healer.practice", order, timeout=60)).headers or {}
         await client.close()
     wanted = "no practice target" if fault == "not a practice target" else "which web has too"
     assert wanted in refused["Homeostat-Error"]

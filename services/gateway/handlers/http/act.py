@@ -201,7 +201,7 @@ async def practise(
     deps: Wired, request: Request, bearer: Operator, body: schemas.PracticeBody
 ) -> Success[PracticesBegun]:
     """Has playbooks practised on their practice targets: there and back, and the states compared."""
-    async with audited(deps, request, bearer, body.playbook or "all", {"pack": body.pack}):
+    async with audited(deps, request, bearer, body.playbook or "all", {"pack": body.pack or "all"}):
         asked = StartPractice(playbook=body.playbook, pack=body.pack, by=bearer.name)
         begun = await deps.bus.request("healer", "practice", asked, PracticesBegun)
     return Success(data=begun)

@@ -50,13 +50,9 @@ async def conclude(
 
 async def first_of_each_target(session: AsyncSession) -> Sequence[PracticeRow]:
     """Of what has not ended the oldest per target: a target is practised on by one playbook at a time."""
-    chosen = (
-        select(PracticeRow)
-        .where(PracticeRow.finished_at.is_(None))
-        .distinct(PracticeRow.target)
-        .order_by(PracticeRow.target, PracticeRow.started_at, PracticeRow.id)
-    )
-    return (await session.scalars(chosen)).all()
+    chosen = select(PracticeRow).where(PracticeRow.finished_at.is_(None))
+    found = await session.scalars(chosen.order_by(PracticeRow.started_at.desc(), PracticeRow.id.desc()))
+    return list({row.target: row for row in found}.values())
 
 
 async def newest(session: AsyncSession, playbook: str | None, limit: int) -> Sequence[PracticeRow]:

@@ -106,7 +106,7 @@ async def practised(listener: Listener) -> PracticeReport:
         ]
         return bool(found)
 
-    await until(over, within_s=60)
+    await until(over, within_s=240)
     return found[0]
 
 
@@ -237,5 +237,5 @@ async def test_the_schedule_practises_what_is_due(
         return bool(found) and all(one.verdict for one in found)
 
     async with healer(platform, pack, listener):
-        await until(over, within_s=60)
+        await until(over, within_s=240)
     assert [(one.by, one.verdict) for one in found] == [("schedule", "passed")]

@@ -120,7 +120,7 @@ async def newest_fact(listener: Listener) -> Practised:
             found.append(Practised.model_validate_json(message.data or b""))
         return bool(found)
 
-    await until(told)
+    await until(told, within_s=120)
     return found[-1]
 
 

@@ -102,7 +102,7 @@ class Stage:
         self.began = datetime.now(UTC)
         self._console = console
         self._platform = platform
-        base_port = _free_block(16)  # the shop, and what is practised on
+        base_port = free_block(16)  # the shop, and what is practised on
         data_dir = platform.data_dir.path / "shop"
         self.shop = Shop(data_dir, base_port, database_url or platform.dsn("shop"))
         names = ("edge", "catalog", "orders", "payments", "provider_a", "provider_b", "worker", "loadgen")
@@ -218,7 +218,7 @@ def _restarts(console: Console) -> Callable[[ChildStatus], None]:
     return show
 
 
-def _free_block(count: int) -> int:
+def free_block(count: int) -> int:
     """The first of `count` neighbouring free ports below the ephemeral range."""
     import random
     import socket

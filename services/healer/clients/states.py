@@ -16,7 +16,7 @@ import asyncpg
 from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError
 from services.healer.clients.files import FileError, FileState
-from services.healer.clients.sql_actuator import read_secret
+from services.healer.clients.secrets import read_secret
 from shared.packs.practice import Compared, Rows
 
 ROWS_MAX = 10_000

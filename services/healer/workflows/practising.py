@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from uuid import uuid5
 
 import structlog
 
@@ -63,7 +64,7 @@ class Practising:
     def touches(self, order: PracticeOrder) -> set[str]:
         """Names of all that a practice touches. Raises ActuatorError or InterpolationError."""
         found: set[str] = set()
-        for actuator in self.toolbox.bound(order.plan, str(order.practice_id)):
+        for actuator in self.toolbox.bound(order.plan, order.practice_id):
             found |= touched(actuator)
         for breaker in self._breakers(order, order.practice.fault, "fault"):
             found |= breaker.touches
@@ -76,7 +77,7 @@ class Practising:
             spec = order.plan.spec.model_copy(update={"steps": (step,)})
             plan = order.plan.model_copy(update={"component": component, "target": target, "spec": spec})
             try:
-                found |= touched(self.toolbox.bound(plan, component)[0])
+                found |= touched(self.toolbox.bound(plan, order.practice_id)[0])
             except (ActuatorError, InterpolationError):
                 continue  # the step can't be done there, so it touches nothing
         return found
@@ -257,15 +258,15 @@ class Practising:
         names = names_of(order.plan.component, order.plan.target)
         made = []
         for index, fault in enumerate(faults):
-            context = self.toolbox.context(order.plan, f"{order.practice_id}/{key}/{index}", _STEP_TIMEOUT_S)
+            context = self.toolbox.context(order.plan, uuid5(order.practice_id, key), index, _STEP_TIMEOUT_S)
             made.append(Breaker(interpolate_part(fault, names), context, self.toolbox.spawner))
         return made
 
     def _actuators(self, order: PracticeOrder) -> list[Actuator]:
         """Those of the steps, and one that looks at the target's own process."""
-        made = self.toolbox.bound(order.plan, str(order.practice_id))
+        made = self.toolbox.bound(order.plan, order.practice_id)
         if order.plan.target.process is not None:
-            context = self.toolbox.context(order.plan, f"{order.practice_id}/look", _STEP_TIMEOUT_S)
+            context = self.toolbox.context(order.plan, uuid5(order.practice_id, "look"), 0, _STEP_TIMEOUT_S)
             made.append(ProcessStart(context, self.toolbox.spawner, declared(context)))
         return made
 
@@ -290,14 +291,14 @@ class Practising:
 
     async def _start(self, order: PracticeOrder) -> None:
         if order.plan.target.process is not None:
-            context = self.toolbox.context(order.plan, f"{order.practice_id}/start", _STEP_TIMEOUT_S)
+            context = self.toolbox.context(order.plan, uuid5(order.practice_id, "start"), 0, _STEP_TIMEOUT_S)
             start = ProcessStart(context, self.toolbox.spawner, declared(context))
             await start.apply(await start.observe())
 
     async def _restart(self, order: PracticeOrder) -> None:
         """So that it runs, and has read what was put back."""
         if order.plan.target.process is not None:
-            context = self.toolbox.context(order.plan, f"{order.practice_id}/restart", _STEP_TIMEOUT_S)
+            context = self.toolbox.context(order.plan, uuid5(order.practice_id, "restart"), 0, _STEP_TIMEOUT_S)
             restart = ProcessRestart(context, self.toolbox.spawner, declared(context))
             await restart.apply(await restart.observe())
 

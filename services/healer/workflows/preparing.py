@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -15,6 +17,7 @@ from services.healer.clients.spawn import Spawner
 from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
 from services.healer.domain.runs import Reason, backup_id
 from services.healer.store import backups, cases, runs
+from services.healer.store.models import StepCopy
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
@@ -38,29 +41,32 @@ class Toolbox:
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
-        return self.bound(plan_of(decision), str(decision.decision_id))
+        return self.bound(plan_of(decision), decision.decision_id)
 
-    def bound(self, plan: Plan, run: str) -> list[Actuator]:
+    def bound(self, plan: Plan, run: UUID) -> list[Actuator]:
         """The actuators of a plan; `run` names the run to the outside world. Raises as `actuators` does."""
         names = names_of(plan.component, plan.target)
         made = []
         for index, step in enumerate(plan.spec.steps):
-            context = self.context(plan, f"{run}/{index}", step.timeout_s)
+            context = self.context(plan, run, index, step.timeout_s)
             bound = interpolate(step, names)
             here = actuator_for(bound, context, self.spawner)
             host = plan.target.host
             made.append(RemoteActuator(host, self.places.agents, bound, context, here) if host else here)
         return made
 
-    def context(self, plan: Plan, key: str, timeout_s: float) -> Context:
+    def context(self, plan: Plan, run: UUID, index: int, timeout_s: float) -> Context:
+        """What the step `index` of a run may know and keep."""
         return Context(
             component=plan.component,
             target=plan.target,
-            key=key,
+            key=f"{run}/{index}",
             timeout_s=timeout_s,
             http_hosts=plan.http_hosts,
             last_good=self._last_good,
             blob=self.blob,
+            keep=partial(self._keep, run, plan.component, index),
+            kept=partial(self._kept, run, index),
         )
 
     async def _last_good(self, path: str, sha256: str) -> FileCopy | None:
@@ -75,6 +81,31 @@ class Toolbox:
 
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
+
+    async def _keep(self, run: UUID, component: str, index: int, content: bytes) -> None:
+        async def keep(unit: Unit) -> None:
+            sha256 = files.digest(content)
+            await backups.keep_blobs(unit.session, {sha256: content}, unit.now)
+            copy = StepCopy(
+                run_id=run,
+                step=index,
+                component=component,
+                sha256=sha256,
+                size=len(content),
+                created_at=unit.now,
+            )
+            await backups.keep_step_copy(unit.session, copy)
+
+        await self.journal.write(keep)
+
+    async def _kept(self, run: UUID, index: int) -> bytes | None:
+        async def find(unit: Unit) -> bytes | None:
+            try:
+                return await backups.step_copy(unit.session, run, index)
+            except KeyError as error:
+                raise ActuatorError(f"what step {index + 1} kept is gone: put it back by hand") from error
+
+        return await self.journal.write(find)
 
 
 @dataclass(frozen=True, slots=True)

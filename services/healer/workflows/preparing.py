@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError, Context
 from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.clients.registry import actuator_for

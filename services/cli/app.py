@@ -6,6 +6,7 @@ import typer
 
 from services.cli import (
     act,
+    agents,
     audit,
     decide,
     describe,
@@ -48,6 +49,7 @@ app.command()(act.heal)
 app.command()(act.backups)
 app.command()(act.rollback)
 app.command()(practice.practice)
+app.command()(agents.agents)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")
@@ -56,6 +58,7 @@ app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")
 app.add_typer(audit.audit, name="audit")
 app.command()(operate.serve)
+app.command()(agents.agent)
 app.command()(operate.migrate)
 app.command()(measure.bench)
 app.command()(describe.contracts)

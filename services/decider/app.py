@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.decider.handlers import (
+    AgentBook,
     Casework,
     Handlers,
     HealthBook,
@@ -24,7 +25,7 @@ from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.governance import Explain
-from shared.contracts.healer import Outcome, Practised, SweepRequest
+from shared.contracts.healer import AgentState, Outcome, Practised, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -46,13 +47,17 @@ def build(settings: Settings) -> Service:
         after_success=timedelta(seconds=settings.after_success_s),
         keep=timedelta(days=settings.decider_keep_days),
     )
-    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms, practices)
+    agents = AgentBook()
+    world = World(
+        service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms, practices, agents
+    )
     work = Casework(world, pace, service.ids)
     handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
     service.bus.watch(Storm, storms.seen)
     service.bus.watch(Practised, practices.seen)
+    service.bus.watch(AgentState, agents.seen)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Diagnosis, handlers.diagnosis)
     service.bus.on(Prediction, handlers.prediction)

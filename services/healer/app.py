@@ -5,8 +5,18 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
+from services.healer.clients.remote import Agents, Places
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook, PracticeHandlers, StormBook
+from services.healer.handlers import (
+    AgentHandlers,
+    BackupHandlers,
+    GoodFiles,
+    Handlers,
+    HealthBook,
+    PracticeHandlers,
+    StormBook,
+    ask,
+)
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -20,7 +30,7 @@ from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident, Storm
-from shared.contracts.healer import ListBackups, ListPractices, Rollback, StartPractice, SweepRequest
+from shared.contracts.healer import ListAgents, ListBackups, ListPractices, Rollback, StartPractice, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -32,6 +42,7 @@ STRANDED_S = 10.0
 PRUNE_S = 3_600.0
 REAP_S = 5.0
 PRACTISE_S = 60.0
+AGENTS_S = 1.0
 
 
 def build(settings: Settings) -> Service:
@@ -43,18 +54,20 @@ def build(settings: Settings) -> Service:
     spawner = Spawner(os.environ)
     health = HealthBook()
     switch = KillSwitch(settings.kill_switch_file).is_on
-    toolbox = Toolbox(journal, spawner)
+    slots = Slots(dsn)
+    places = Places(Agents(lambda *order: ask(service.bus.broker.connection, *order), slots.fence))
+    toolbox = Toolbox(journal, spawner, places)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
         toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
         acting=Acting(journal, service.clock, health.errors_of, switch),
-        restoring=Restoring(journal),
+        restoring=Restoring(journal, places),
         finishing=finishing,
     )
     practising = Practising(journal, toolbox, heal, heal.restoring, switch)
-    engine = Engine(dsn, heal.run, Slots(dsn), practising.run)
+    engine = Engine(dsn, heal.run, slots, practising.run)
     handlers = Handlers(
         journal=journal,
         engine=engine,
@@ -62,11 +75,18 @@ def build(settings: Settings) -> Service:
         retention=timedelta(days=settings.run_retention_days),
         backup_retention=timedelta(days=settings.backup_retention_days),
     )
-    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
+    _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids))
     storms = StormBook()
     practice = PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids)
+    agents = AgentHandlers(
+        service.packs, lambda: service.bus.broker.connection, lambda: service.bus.connected, switch, service.clock,
+        service.ids,
+    )  # fmt: skip
+    service.task("agents", agents.listen)
+    service.every(AGENTS_S, "agents", agents.tell, exclusive=False)
+    service.bus.answer("agents", ListAgents, agents.told)
     _practise(service, practice, storms)
-    good_files = GoodFiles(service.packs, settings.good_versions)
+    good_files = GoodFiles(service.packs, places, settings.good_versions)
 
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)

@@ -226,3 +226,32 @@ class Practices(Wire):
     """Reply to `ListPractices`, newest first."""
 
     practices: tuple[PracticeReport, ...]
+
+
+# ---- agents on other hosts
+
+
+class AgentState(Event):
+    """Whether an agent is there (`state.healer.agent.v1.<name>`), told when that changes."""
+
+    SUBJECT: ClassVar[str] = "state.healer.agent.v1"
+    KEY: ClassVar[str] = "name"
+
+    name: Token
+    away: bool
+    """Nothing was heard of it for three beats, or ever."""
+    last_seen_at: AwareDatetime | None = None
+    version: str = ""
+    actuators: tuple[str, ...] = ()
+    """What its own allow-list lets it do."""
+    switched_off: bool = False
+
+
+class ListAgents(Wire):
+    """Asks for the agents (`cmd.healer.agents`)."""
+
+
+class AgentList(Wire):
+    """Reply to `ListAgents`, by name."""
+
+    agents: tuple[AgentState, ...]

@@ -72,6 +72,8 @@ class Component(Part):
     process: Process | None = None
     container: str | None = None
     config_path: Path | None = None
+    host: Token | None = None
+    """Name of the agent on whose host it is; unset: that of the healer. Its paths are absolute there."""
     practice: bool = False
     """Nobody needs it: playbooks are practised here, by breaking it on purpose. Its own alarms trouble nobody."""
     attributes: dict[str, str] = {}

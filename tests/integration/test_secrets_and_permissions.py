@@ -38,6 +38,7 @@ VIEWERS = {
     "GET /api/diagnosis/calibration",
     "GET /api/dlq",
     "GET /api/events",
+    "GET /api/healing/agents",
     "GET /api/healing/backups",
     "GET /api/healing/practice",
     "GET /api/incidents",

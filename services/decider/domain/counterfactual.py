@@ -36,6 +36,7 @@ class Lever(StrEnum):
     MIN_HEALTHY = "min-healthy"
     ATTEMPTS = "attempts"
     PRACTICE = "practice"
+    AGENT = "agent"
     ANSWER = "answer"
     OTHER_CASE = "other-case"
     INCIDENT = "incident"
@@ -159,6 +160,8 @@ def _of_surroundings(ruling: Ruling, target: Target) -> tuple[Change, Target] | 
         case Reason.SAME_AS_OTHER_CASE:
             others = tuple(name for name in ledger.asked_elsewhere if name != playbook)
             return Change(Lever.OTHER_CASE, "no other case asking for it"), _ledger(target, asked_elsewhere=others)
+        case Reason.AGENT_AWAY:
+            return Change(Lever.AGENT, "its agent there"), replace(target, agent_away="")
         case Reason.INCIDENT_FIRST:
             return Change(Lever.INCIDENT, "no open incident there"), _ledger(target, incident_open=False)
         case Reason.MODE_ASSIST | Reason.MODE_OBSERVE:

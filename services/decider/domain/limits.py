@@ -23,6 +23,7 @@ def refusals(inputs: Inputs, target: Target, playbook: str, category: Category) 
     """Every limit that holds now, the most basic first; empty: nothing is in the way."""
     found = (
         _switched_off(inputs),
+        Refusal(Reason.AGENT_AWAY, target.agent_away) if target.agent_away else None,
         _busy(target),
         _frozen(inputs, target),
         _cooling(inputs, target, playbook),

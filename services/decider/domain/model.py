@@ -165,6 +165,8 @@ class Target:
     ledger: Ledger = field(default_factory=Ledger)
     practised: dict[str, PracticeFact] = field(default_factory=dict)
     """By playbook of its pack."""
+    agent_away: str = ""
+    """What is known of the agent on its host; empty: it is there, or none is needed."""
     storm: str = ""
     """What is known of a storm of alarms in its pack; empty: there is none."""
 

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     INCIDENT_FIRST = "incident-first"
     SAME_AS_OTHER_CASE = "same-as-other-case"
     STORM = "storm"
+    AGENT_AWAY = "agent-away"
     # abstains until something changes
     NO_PLAYBOOK = "no-playbook"
     NOT_IN_CARE = "not-in-care"
@@ -98,6 +99,7 @@ MEANING: dict[Reason, str] = {
     Reason.AWAITING_QUIET_MOMENT: "there is time: waiting for less traffic",
     Reason.SILENCED: "it is silenced, or in maintenance: only observed",
     Reason.STORM: "half the estate alarms at once, and causes can't be told apart: decided again when it is over",
+    Reason.AGENT_AWAY: "the agent on its host is away: decided again when it is back",
     Reason.BUSY: "another run is on this component: decided again when it ends",
     Reason.COOLING_DOWN: "this playbook has just run here: decided again after its cool-down",
     Reason.BUDGET_SPENT: "the pack's actions of this hour are spent: decided again when there are some",
@@ -128,6 +130,7 @@ TRANSIENT = frozenset(
         Reason.INCIDENT_FIRST,
         Reason.SAME_AS_OTHER_CASE,
         Reason.STORM,
+        Reason.AGENT_AWAY,
     }
 )
 """Refusals that time alone can lift: the case stays pending and is decided again."""
@@ -139,6 +142,7 @@ HARD_LIMITS = frozenset(
         Reason.MIN_HEALTHY,
         Reason.TOO_MANY_TARGETS,
         Reason.SWITCHED_OFF,
+        Reason.AGENT_AWAY,
     }
 )
 """What holds for people's requests and approvals too. Cool-downs, thresholds and risk are theirs to overrule."""

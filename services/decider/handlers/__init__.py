@@ -5,9 +5,10 @@ from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
 from services.decider.handlers.people import People
 from services.decider.handlers.review import Review
-from services.decider.handlers.world import HealthBook, KnowledgeBook, PracticeBook, StormBook, World
+from services.decider.handlers.world import AgentBook, HealthBook, KnowledgeBook, PracticeBook, StormBook, World
 
 __all__ = [
+    "AgentBook",
     "Casework",
     "Handlers",
     "HealthBook",

@@ -10,7 +10,7 @@ from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Led
 from services.decider.domain.life import UNAIDED
 from services.decider.store import cases, decisions, grants
 from shared.contracts.detector import Health, Storm
-from shared.contracts.healer import Practised
+from shared.contracts.healer import AgentState, Practised
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.packs.book import PackBook, Placed
@@ -108,6 +108,29 @@ class PracticeBook:
 
 
 @dataclass
+class AgentBook:
+    """Agents on other hosts, as the healer tells of them."""
+
+    _known: dict[str, AgentState] = field(default_factory=dict)
+
+    async def seen(self, name: str, event: AgentState | None) -> None:
+        """For `bus.watch(AgentState, book.seen)`."""
+        if event is None:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = event
+
+    def away(self, host: str | None) -> str:
+        """Why nothing can be done on this host; empty when something can."""
+        state = self._known.get(host) if host else None
+        if host is None or (state is not None and not state.away):
+            return ""
+        if state is None or state.last_seen_at is None:
+            return f"nothing was ever heard of the agent {host}"
+        return f"the agent {host} is away since {state.last_seen_at:%H:%M:%S} UTC"
+
+
+@dataclass
 class World:
     """Everything around a case."""
 
@@ -117,6 +140,7 @@ class World:
     switched_off: Callable[[], bool]
     storms: StormBook = field(default_factory=StormBook)
     practices: PracticeBook = field(default_factory=PracticeBook)
+    agents: AgentBook = field(default_factory=AgentBook)
 
     async def lock(self, unit: Unit, *cases_: Case) -> None:
         """Deciding for the packs of these cases waits until the unit ends: two replicas never both grant."""
@@ -167,6 +191,7 @@ class World:
             error_count=self.health.error_count(name),
             group=group,
             ledger=ledger,
+            agent_away=self.agents.away(placed.component.host),
             practised=self.practices.of(placed.pack.pack),
             storm=self.storms.words(placed.pack.pack),
         )

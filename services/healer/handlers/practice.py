@@ -177,6 +177,8 @@ class PracticeHandlers:
         target = pack.components.get(playbook.practice.target)
         if target is None or not target.practice:
             raise RefusedError(f"{playbook.practice.target} is no practice target: mark it `practice: true`")
+        if target.host is not None:
+            raise RefusedError(f"{playbook.practice.target} is on another host: practise on one of the healer's own")
         if self.switched_off():
             raise RefusedError("the kill switch is on")
         plan = Plan(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,6 +13,7 @@ from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError, Context
 from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.clients.registry import actuator_for
+from services.healer.clients.remote import Places, RemoteActuator, place
 from services.healer.clients.spawn import Spawner
 from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
 from services.healer.domain.runs import Reason, backup_id
@@ -39,6 +38,7 @@ class Toolbox:
 
     journal: Journal
     spawner: Spawner
+    places: Places
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
@@ -50,7 +50,10 @@ class Toolbox:
         made = []
         for index, step in enumerate(plan.spec.steps):
             context = self.context(plan, run, index, step.timeout_s)
-            made.append(actuator_for(interpolate(step, names), context, self.spawner))
+            bound = interpolate(step, names)
+            here = actuator_for(bound, context, self.spawner)
+            host = plan.target.host
+            made.append(RemoteActuator(host, self.places.agents, bound, context, here) if host else here)
         return made
 
     def context(self, plan: Plan, run: UUID, index: int, timeout_s: float) -> Context:
@@ -143,7 +146,7 @@ class Preparing:
     async def back_up(self, decision: Decision, planned: Planned) -> Kept:
         """Keeps every file that the playbook names or its steps will change."""
         try:
-            copies = await asyncio.to_thread(_read_all, files_of(decision, planned))
+            copies = [await self.toolbox.places.read(path) for path in files_of(decision, planned)]
         except (FileError, InterpolationError) as error:
             return Kept(error=str(error))
         if not copies:
@@ -192,12 +195,8 @@ def files_of(decision: Decision, planned: Planned) -> list[str]:
     """Files that the playbook declares or its steps change, each once. Raises InterpolationError."""
     plan = plan_of(decision)
     names = names_of(plan.component, plan.target)
-    declared = [files.absolute(substitute(backup.file, names)) for backup in plan.spec.backup]
+    declared = [place(plan.target.host, substitute(backup.file, names)) for backup in plan.spec.backup]
     return list(dict.fromkeys([*declared, *(path for step in planned.steps for path in step.files)]))
-
-
-def _read_all(paths: list[str], read: Callable[[str], FileCopy] = files.read) -> list[FileCopy]:
-    return [read(path) for path in paths]
 
 
 def contents(copies: list[FileCopy]) -> dict[str, bytes]:

@@ -21,8 +21,11 @@ from shared.contracts.decider import Answer, Answered, Simulated, Verb
 from shared.contracts.detector import Swept
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import (
+    AgentList,
+    AgentState,
     Backup,
     Backups,
+    ListAgents,
     ListBackups,
     ListPractices,
     PracticeReport,
@@ -179,6 +182,15 @@ async def _sweep(deps: Deps, service: str, by: str, timeout_s: float) -> schemas
         ok, summary = False, str(error) or f"the {service} did not answer in time"
     duration_ms = round((time.perf_counter() - asked) * 1000, 1)
     return schemas.PhaseReport(service=service, ok=ok, looked_at=looked_at, summary=summary, duration_ms=duration_ms)
+
+
+# ---- agents
+
+
+@router.get("/api/healing/agents", tags=["observe"])
+async def list_agents(deps: Wired, _bearer: Viewer) -> Listing[AgentState]:
+    """Agents on other hosts: who is there, who is away, and what each lets be done."""
+    return Listing(data=list((await deps.bus.request("healer", "agents", ListAgents(), AgentList)).agents))
 
 
 # ---- practice

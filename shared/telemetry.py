@@ -113,6 +113,12 @@ RUN_START_SECONDS = Histogram(
     buckets=_FAST,
 )
 
+ON_BACKUP = Gauge(
+    "homeostat_on_backup_provider",
+    "1 while a component uses another provider than its primary. For days: look why the primary isn't gone back to.",
+    ["component"],
+)
+
 # ---- the diagnoser: how far its confidence can be trusted
 DIAGNOSES_JUDGED = Counter(
     "homeostat_diagnoses_judged_total",
@@ -152,6 +158,11 @@ DECISION_BRIER = Gauge(
 DECISION_CALIBRATION_ERROR = Gauge(
     "homeostat_decision_calibration_error",
     "Mean distance of chances foretold from shares that helped. Above 0.1: see `homeostat calibration`, retrain.",
+)
+DECISION_SHARES = Gauge(
+    "homeostat_decision_share",
+    "Decisions of 30 days: right when they acted, automated, with a person. Right below 0.9: see `homeostat accuracy`.",
+    ["what"],
 )
 DECISION_RELIABILITY = Gauge(
     "homeostat_decision_reliability",

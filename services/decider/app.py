@@ -10,12 +10,15 @@ from services.decider.handlers import (
     Handlers,
     HealthBook,
     KnowledgeBook,
+    Overriding,
     Pace,
     People,
     PracticeBook,
+    Returns,
     Review,
     StormBook,
     World,
+    accounts,
     explain,
 )
 from services.decider.settings import Settings
@@ -24,8 +27,8 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import Explain
-from shared.contracts.healer import AgentState, Outcome, Practised, SweepRequest
+from shared.contracts.governance import AccuracyRequest, AutonomyRequest, CreditRequest, Explain, Override, SetAutonomy
+from shared.contracts.healer import AgentState, Outcome, Practised, Route, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -33,6 +36,7 @@ from shared.kill_switch import KillSwitch
 from shared.runtime import Service, serve
 
 TICK_S = 0.25
+RETURNS_S = 1.0
 PRUNE_S = 3_600.0
 MEASURE_S = 60.0
 
@@ -52,12 +56,13 @@ def build(settings: Settings) -> Service:
         service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms, practices, agents
     )
     work = Casework(world, pace, service.ids)
-    handlers, people, review = Handlers(work), People(work), Review()
+    handlers, people, review, returns = Handlers(work), People(work), Review(), Returns(work)
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
     service.bus.watch(Storm, storms.seen)
     service.bus.watch(Practised, practices.seen)
     service.bus.watch(AgentState, agents.seen)
+    service.bus.watch(Route, returns.seen)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Diagnosis, handlers.diagnosis)
     service.bus.on(Prediction, handlers.prediction)
@@ -67,13 +72,20 @@ def build(settings: Settings) -> Service:
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("explain", Explain, explain)
+    service.bus.answer("autonomy", AutonomyRequest, work.rights.listed)
+    service.bus.answer("set-autonomy", SetAutonomy, work.rights.set)
+    service.bus.answer("override", Override, Overriding(work).override)
+    service.bus.answer("credit", CreditRequest, accounts.credit)
+    service.bus.answer("accuracy", AccuracyRequest, accounts.accuracy)
     service.bus.answer("recompute", Recompute, review.recompute)
     service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(TICK_S, "decide-due", handlers.tick)
+    service.every(RETURNS_S, "returns", returns.tick)
     service.every(PRUNE_S, "prune", handlers.prune)
     service.every(MEASURE_S, "measure-calibration", review.measure)
+    service.every(MEASURE_S, "measure-accuracy", accounts.measure)
     return service
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 from services.healer.clients.remote import Agents, Places
@@ -14,6 +15,7 @@ from services.healer.handlers import (
     Handlers,
     HealthBook,
     PracticeHandlers,
+    Routes,
     StormBook,
     ask,
 )
@@ -30,7 +32,7 @@ from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident, Storm
-from shared.contracts.healer import ListAgents, ListBackups, ListPractices, Rollback, StartPractice, SweepRequest
+from shared.contracts.healer import ListAgents, ListBackups, ListPractices, Rollback, Route, StartPractice, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -56,7 +58,7 @@ def build(settings: Settings) -> Service:
     switch = KillSwitch(settings.kill_switch_file).is_on
     slots = Slots(dsn)
     places = Places(Agents(lambda *order: ask(service.bus.broker.connection, *order), slots.fence))
-    toolbox = Toolbox(journal, spawner, places)
+    toolbox = Toolbox(journal, spawner, places, health.is_ill)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
@@ -77,16 +79,11 @@ def build(settings: Settings) -> Service:
     )
     _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids))
     storms = StormBook()
-    practice = PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids)
-    agents = AgentHandlers(
-        service.packs, lambda: service.bus.broker.connection, lambda: service.bus.connected, switch, service.clock,
-        service.ids,
-    )  # fmt: skip
-    service.task("agents", agents.listen)
-    service.every(AGENTS_S, "agents", agents.tell, exclusive=False)
-    service.bus.answer("agents", ListAgents, agents.told)
-    _practise(service, practice, storms)
+    _practise(service, PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids), storms)
+    _hear_agents(service, switch)
     good_files = GoodFiles(service.packs, places, settings.good_versions)
+    routes = Routes(service.packs, service.units, service.ids, settings.routes_s)
+    service.bus.watch(Route, routes.seen)
 
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)
@@ -101,6 +98,7 @@ def build(settings: Settings) -> Service:
         spawner.reap()
 
     service.task("workflows", engine.run)
+    service.task("routes", routes.run)
     service.every(settings.sweep_s, "start-waiting", start_waiting)
     service.every(STRANDED_S, "finish-stranded", finish_stranded)
     service.every(ADOPT_S, "adopt", adopt, exclusive=False)
@@ -109,6 +107,16 @@ def build(settings: Settings) -> Service:
     service.every(PRUNE_S, "prune", handlers.prune)
     service.on_stop(engine.stop)
     return service
+
+
+def _hear_agents(service: Service, switch: Callable[[], bool]) -> None:
+    bus = service.bus
+    agents = AgentHandlers(
+        service.packs, lambda: bus.broker.connection, lambda: bus.connected, switch, service.clock, service.ids
+    )
+    service.task("agents", agents.listen)
+    service.every(AGENTS_S, "agents", agents.tell, exclusive=False)
+    bus.answer("agents", ListAgents, agents.told)
 
 
 def _practise(service: Service, practice: PracticeHandlers, storms: StormBook) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from shared.contracts.base import CaseEvent, Category, Event, Probability, Severity, Token, Wire
+from shared.contracts.base import CaseEvent, CaseKind, Category, Event, Probability, Severity, Token, Wire
 from shared.packs.model import Component, Mode, Playbook
 
 
@@ -68,6 +68,14 @@ class Counterfactual(Wire):
     """All of them together, in words with numbers."""
 
 
+class HoldOff(Wire):
+    """The case is part of a trial of what acting is worth: whether it was left alone, and with which probability."""
+
+    held: bool
+    share: Probability
+    for_s: float
+
+
 class Decision(CaseEvent):
     """A decision at one revision; `component` is the target. `decision_id` stays: an approval is the next revision."""
 
@@ -97,6 +105,24 @@ class Decision(CaseEvent):
     """Chance that the playbook helps; `confidence` is what it is at least with a probability of 80 %."""
     counterfactual: Counterfactual | None = None
     """None where no number or limit decided."""
+    probability: Probability = 1.0
+    """With which the same would be done in such a case."""
+    hold_off: HoldOff | None = None
+
+
+class ProviderRecovered(CaseEvent):
+    """The primary provider of `component` has been well for long enough: the case of going back to it."""
+
+    SUBJECT: ClassVar[str] = "decider.recovered.v1"
+
+    case_kind: CaseKind = CaseKind.RECOVERY
+    provider: Token
+    in_use: Token
+    well_since: AwareDatetime
+    waited_s: Annotated[float, Field(ge=0)]
+    """How long it had to be well."""
+    returns_of_the_day: Annotated[int, Field(ge=0)]
+    """Ways back that were taken or tried within a day before; each doubles the wait."""
 
 
 class Verb(StrEnum):

@@ -20,6 +20,7 @@ from services.decider.domain import (
     Verdict,
     why,
 )
+from services.decider.domain.returning import SURE
 from shared.contracts import base, decider
 from shared.contracts.detector import Incident
 from shared.contracts.diagnoser import Diagnosis
@@ -116,6 +117,19 @@ def of_recommendation(event: Recommendation) -> Case:
     )
 
 
+def of_recovery(event: decider.ProviderRecovered) -> Case:
+    signature = f"{Category.PROVIDER_RECOVERED.value}:{event.provider}"
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.RECOVERY,
+        component=event.component,
+        opened_at=event.at,
+        pattern=Category.PROVIDER_RECOVERED.value,
+        severity="warning",
+        causes=(Cause(event.component, Category.PROVIDER_RECOVERED, SURE, signature),),
+    )
+
+
 # ---- out
 
 
@@ -200,4 +214,8 @@ def event(
         decided_by=ruling.decided_by,
         expected_success=ruling.option.expected_success if ruling.option else None,
         counterfactual=counterfactual(ruling),
+        probability=ruling.probability,
+        hold_off=decider.HoldOff(held=drawn.held, share=drawn.share, for_s=drawn.for_s)
+        if (drawn := ruling.trial)
+        else None,
     )

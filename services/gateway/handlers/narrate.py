@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from services.gateway.domain.story import Act, Moment
 from shared.contracts.base import CaseEvent
-from shared.contracts.decider import Decision, Verdict
+from shared.contracts.decider import Decision, ProviderRecovered, Verdict
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RunProgress
+from shared.contracts.governance import Overridden
+from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment as Timing
 from shared.contracts.predictor import Prediction
@@ -26,6 +27,9 @@ RECORDED: Mapping[str, type[CaseEvent]] = {
         Prediction,
         Recommendation,
         ManualRequest,
+        Overridden,
+        RouteChanged,
+        ProviderRecovered,
     )
 }
 """Every contract that makes stories, by its subject."""
@@ -48,9 +52,15 @@ def narrate(event: CaseEvent) -> Moment | None:
             return _prediction(event)
         case Recommendation():
             return _recommendation(event)
+        case Overridden():
+            return _overridden(event)
         case ManualRequest():
             title = f"{event.by} asks for {event.playbook} on {event.component}"
             return _moment(Act.SEEN, event, "gateway", title, [event.comment])
+        case RouteChanged():
+            return _route_changed(event)
+        case ProviderRecovered():
+            return _recovered(event)
     return None
 
 
@@ -141,6 +151,14 @@ def _decision(event: Decision) -> Moment:
     return _moment(Act.DECIDED, event, "decider", title, lines)
 
 
+def _overridden(event: Overridden) -> Moment:
+    instead = f"run {event.playbook}" if event.verdict == Verdict.EXECUTE else "leave it alone"
+    title = f"{event.by} overrules: {instead}" + ("" if event.applied else " (only to learn from)")
+    return _moment(
+        Act.DECIDED, event, "decider", title, [event.reason, f"it was: {event.was} {event.was_playbook or ''}"]
+    )
+
+
 _PHASES: Mapping[Phase, str] = {
     Phase.QUEUED: "waits for its turn",
     Phase.PLANNED: "is planned",
@@ -159,6 +177,20 @@ def _progress(event: RunProgress) -> Moment | None:
     title = f"{event.playbook}: {said}{' (dry run)' if event.dry_run else ''}"
     took = f"took {event.duration_ms:.0f} ms" if event.duration_ms is not None else ""
     return _moment(Act.DONE, event, "healer", title, [event.detail, took])
+
+
+def _route_changed(event: RouteChanged) -> Moment:
+    way = "goes back" if event.change is RouteChange.RETURNED else "fails over"
+    title = f"traffic of {event.component} {way} from {event.from_provider} to {event.to_provider}"
+    return _moment(Act.DONE, event, "healer", title)
+
+
+def _recovered(event: ProviderRecovered) -> Moment:
+    title = f"{event.provider} is well again; {event.component} still uses {event.in_use}"
+    lines = [f"well since {event.well_since:%H:%M:%S} UTC, for at least {event.waited_s:.0f} s as wanted"]
+    if event.returns_of_the_day:
+        lines.append(f"{event.returns_of_the_day} ways back within a day: the wait was doubled for each")
+    return _moment(Act.SEEN, event, "decider", title, lines)
 
 
 _RESULTS: Mapping[Result, str] = {

@@ -16,3 +16,6 @@ __all__ = [
     "ask",
     "is_to_be_run",
 ]
+from services.healer.handlers.routes import Routes
+
+__all__ = ["BackupHandlers", "GoodFiles", "Handlers", "HealthBook", "Routes", "is_to_be_run"]

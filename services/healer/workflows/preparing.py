@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -39,6 +40,7 @@ class Toolbox:
     journal: Journal
     spawner: Spawner
     places: Places
+    is_ill: Callable[[str], bool]
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
@@ -66,6 +68,7 @@ class Toolbox:
             http_hosts=plan.http_hosts,
             last_good=self._last_good,
             blob=self.blob,
+            is_ill=self.is_ill,
             keep=partial(self._keep, run, plan.component, index),
             kept=partial(self._kept, run, index),
         )

@@ -19,7 +19,7 @@ from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError
 from services.healer.clients.faults import Breaker
 from services.healer.clients.files import FileError
-from services.healer.clients.process_actuators import ProcessRestart, ProcessStart, declared
+from services.healer.clients.process_actuators import ProcessStart, ProcessStop, declared
 from services.healer.clients.states import capture, touched
 from services.healer.domain.interpolation import InterpolationError, interpolate_part, names_of, substitute
 from services.healer.domain.practice import Conclusion, Round, Verdict, conclude, differing, slug
@@ -204,13 +204,14 @@ class Practising:
         if self.switched_off():
             return Reset(error=f"the kill switch is on: {order.plan.component} is left as it is")
         try:
+            await self._stop(order)  # first: what it writes when it ends is put back too
             for copy in await self.restoring.load(prepared.backup_id):
                 now = await asyncio.to_thread(files.read, copy.state.path)
                 await asyncio.to_thread(files.replace, copy, now.state.sha256)
                 await asyncio.to_thread(files.verify, copy.state)
             for breaker in self._breakers(order, self._practice(order).reset, f"{name}/reset"):
                 await breaker.inject()
-            await self._restart(order)
+            await self._start(order)
             left = differing(prepared.before, await self._state(order))
         except _EXPECTED as error:
             return Reset(error=f"{order.plan.component} could not be put back: {error}")
@@ -295,12 +296,11 @@ class Practising:
             start = ProcessStart(context, self.toolbox.spawner, declared(context))
             await start.apply(await start.observe())
 
-    async def _restart(self, order: PracticeOrder) -> None:
-        """So that it runs, and has read what was put back."""
+    async def _stop(self, order: PracticeOrder) -> None:
         if order.plan.target.process is not None:
-            context = self.toolbox.context(order.plan, uuid5(order.practice_id, "restart"), 0, _STEP_TIMEOUT_S)
-            restart = ProcessRestart(context, self.toolbox.spawner, declared(context))
-            await restart.apply(await restart.observe())
+            context = self.toolbox.context(order.plan, uuid5(order.practice_id, "stop"), 0, _STEP_TIMEOUT_S)
+            stop = ProcessStop(context, self.toolbox.spawner, declared(context))
+            await stop.apply(await stop.observe())
 
 
 async def _now(unit: Unit) -> datetime:

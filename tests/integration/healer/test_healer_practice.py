@@ -149,10 +149,10 @@ async def test_a_playbook_that_mends_and_leads_back_passes_and_nobody_outside_he
 async def test_a_way_back_that_leads_elsewhere_is_caught_and_never_taken_without_a_person(
     platform: Platform, listener: Listener, world: World, spare: World
 ) -> None:
-    """The program keeps what it read in a file of its own, which the rollback doesn't know of."""
+    """The program writes a file of its own when it ends, which the rollback doesn't know of."""
     kept = spare.folder / "kept"
     kept.touch()
-    program = f"cat {spare.config} >> {kept}; echo $$ >> {spare.starts}; exec sleep 600"
+    program = f"trap 'cat {spare.config} >> {kept}; exit' TERM; echo $$ >> {spare.starts}; while :; do sleep 0.05; done"
     process = spare.process.model_copy(update={"command": ("sh", "-c", program)})
     spare.component = spare.component.model_copy(update={"process": process})
     practice = {"fault": [SET_BAD], "state": [{"file": str(kept)}], "expect": "changed"}

@@ -180,6 +180,14 @@ def test_bytes_that_neither_the_system_nor_the_fault_wrote_are_harmful() -> None
     assert verdicts(scenario(Expect.HEALED), run(), broken=BAD, config=WORSE).harmful
 
 
+def test_where_nothing_can_help_leaving_it_or_undoing_what_was_tried_is_right() -> None:
+    declared, id_ = scenario(Expect.HARMLESS), uuid4()
+    undone = run(result=Result.ROLLED_BACK, decision=id_)
+    assert verdicts(declared, [], starts={"orders": 1}).as_declared
+    assert verdicts(declared, undone, broken=BAD, config=BAD, at_rollback={str(id_): BAD}).as_declared
+    assert not verdicts(declared, run(), broken=BAD, config=GOOD).as_declared
+
+
 def test_escalated_means_tried_and_then_asked() -> None:
     declared = scenario(Expect.ESCALATED)
     assert verdicts(declared, [*run(result=Result.FAILED), question()]).as_declared

@@ -305,6 +305,15 @@ def test_a_caller_helps_itself_when_nothing_can_be_done_about_its_callee() -> No
     assert verdict(ruled(given_up, payments, target("provider-a")))[2] == "failover"
 
 
+def test_a_caller_does_not_turn_to_the_callee_that_is_the_trouble() -> None:
+    elsewhere = FAILOVER | {"when": "culprit.component != 'provider-b'"}
+    payments = target(playbooks=playbooks(failover=elsewhere))
+    sick_a = symptom()
+    sick_b = replace(sick_a, causes=(replace(sick_a.causes[0], component="provider-b"), *sick_a.causes[1:]))
+    assert verdict(ruled(sick_a, payments, target("provider-a", playbooks={})))[2] == "failover"
+    assert verdict(ruled(sick_b, payments, target("provider-b", playbooks={})))[0] is Verdict.ABSTAIN
+
+
 def test_a_caller_is_never_restarted_for_its_callee() -> None:
     helpless = target("provider-a", playbooks={})
     ruling = ruled(symptom(), target(playbooks=playbooks(restart=RESTART)), helpless)

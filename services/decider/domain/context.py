@@ -28,7 +28,6 @@ def when_context(inputs: Inputs, target: Target, cause: Cause) -> dict[str, obje
             "confidence": cause.confidence,
             "signature": cause.signature,
         },
-        "culprit": _culprit(case),
         "component": {
             "name": target.name,
             "kind": target.component.kind,
@@ -40,12 +39,6 @@ def when_context(inputs: Inputs, target: Target, cause: Cause) -> dict[str, obje
         "prediction": _prediction(case),
         "time": {"hour": now.hour, "weekday": now.isoweekday()},
     }
-
-
-def _culprit(case: Case) -> dict[str, object]:
-    """What the diagnosis blames most; of a symptom, it lies in another component."""
-    first = case.causes[0] if case.causes else None
-    return {"component": first.component if first else "", "category": first.category.value if first else ""}
 
 
 def _prediction(case: Case) -> dict[str, object]:

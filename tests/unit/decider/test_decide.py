@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -102,18 +101,6 @@ def test_mode_assist_asks() -> None:
 def test_confidence_cannot_buy_off_risk() -> None:
     risky = target(playbooks=playbooks(restart=RESTART | {"risk": 0.45}))
     assert verdict(ruled(case(cause(confidence=1.0)), risky)) == (Verdict.ASK, Reason.RISK_TOO_HIGH, "restart")
-
-
-def test_trust_is_earned_by_record_where_the_policy_lets_it() -> None:
-    semi = playbooks(restart=RESTART | {"automation_level": "semi-auto"})
-    proven = Record("crash:pattern", "restart", 20, 20, 1.0, 0.1)
-    lets = target(playbooks=semi, policy={"earn_auto_after_runs": 10})
-    assert ruled(None, lets, records=(proven,)).reason is Reason.ACT
-    assert ruled(None, target(playbooks=semi), records=(proven,)).reason is Reason.PLAYBOOK_SEMI_AUTO
-    short = replace(proven, runs=9, successes=9)
-    assert ruled(None, lets, records=(short,)).reason is Reason.PLAYBOOK_SEMI_AUTO
-    poor = replace(proven, successes=17)
-    assert ruled(None, lets, records=(poor,)).reason is Reason.PLAYBOOK_SEMI_AUTO
 
 
 def test_what_may_be_done_alone_goes_before_what_must_be_asked() -> None:
@@ -303,15 +290,6 @@ def test_a_caller_helps_itself_when_nothing_can_be_done_about_its_callee() -> No
     assert verdict(ruled(symptom(), payments, helpless)) == (Verdict.EXECUTE, Reason.ACT, "failover")
     given_up = symptom(culprit_unaided=True)
     assert verdict(ruled(given_up, payments, target("provider-a")))[2] == "failover"
-
-
-def test_a_caller_does_not_turn_to_the_callee_that_is_the_trouble() -> None:
-    elsewhere = FAILOVER | {"when": "culprit.component != 'provider-b'"}
-    payments = target(playbooks=playbooks(failover=elsewhere))
-    sick_a = symptom()
-    sick_b = replace(sick_a, causes=(replace(sick_a.causes[0], component="provider-b"), *sick_a.causes[1:]))
-    assert verdict(ruled(sick_a, payments, target("provider-a", playbooks={})))[2] == "failover"
-    assert verdict(ruled(sick_b, payments, target("provider-b", playbooks={})))[0] is Verdict.ABSTAIN
 
 
 def test_a_caller_is_never_restarted_for_its_callee() -> None:

@@ -24,10 +24,17 @@ from services.decider.handlers import (
 from services.decider.settings import Settings
 from services.decider.store import Base
 from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Replay, Simulate
+from shared.contracts.decider_governance import (
+    AccuracyRequest,
+    AutonomyRequest,
+    CreditRequest,
+    Explain,
+    Override,
+    SetAutonomy,
+)
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import AccuracyRequest, AutonomyRequest, CreditRequest, Explain, Override, SetAutonomy
 from shared.contracts.healer import AgentState, Outcome, Practised, Route, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation

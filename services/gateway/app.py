@@ -18,9 +18,9 @@ from services.gateway.handlers.server import HttpServer
 from services.gateway.handlers.state import Knowing
 from services.gateway.settings import Settings
 from services.gateway.store import Base, access, timeline
+from shared.contracts.decider_governance import AutonomyChanged
 from shared.contracts.detector import Health
 from shared.contracts.gateway import Silence
-from shared.contracts.governance import AutonomyChanged
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.runtime import Service

@@ -12,10 +12,10 @@ from services.gateway.store.timeline import State
 from shared import telemetry
 from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision, ProviderRecovered
+from shared.contracts.decider_governance import AutonomyChanged, Overridden
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import AutonomyChanged, Overridden
 from shared.contracts.healer import Outcome, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from services.gateway.domain.story import Act, Moment
 from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision, ProviderRecovered, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import Overridden
 from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment as Timing

@@ -12,10 +12,10 @@ from services.gateway.handlers.events import summary
 from services.gateway.handlers.narrate import RECORDED, narrate, narrate_all
 from shared.contracts.base import CaseEvent, CaseKind, Category, Severity
 from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import Overridden
 from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction

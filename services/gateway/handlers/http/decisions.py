@@ -19,7 +19,7 @@ from shared.contracts.decider import (
     Simulate,
     Simulated,
 )
-from shared.contracts.governance import Explain, Explained
+from shared.contracts.decider_governance import Explain, Explained
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from services.gateway.handlers.http.deps import Admin, Deps, Operator, Viewer, W
 from services.gateway.handlers.http.schemas import Success
 from services.gateway.store.access import Bearer
 from shared.contracts.base import Token
-from shared.contracts.governance import (
+from shared.contracts.decider_governance import (
     Accuracy,
     AccuracyRequest,
     Autonomy,

@@ -217,8 +217,12 @@ async def test_a_word_on_a_run_that_is_over_is_a_label(pair: Pair) -> None:
     assert (told["applied"], told["helped"]) == (False, False)
     right = (await pair.gateway.get("/api/autonomous/accuracy"))["right"]
     assert (right["part"], right["whole"]) == (0, 1)
-    moments = (await pair.gateway.get(f"/api/trace/{order['case_id']}"))["moments"]
-    assert any("overrules" in one["title"] for one in moments)
+
+    async def told_in_the_story() -> bool:
+        moments = (await pair.gateway.get(f"/api/trace/{order['case_id']}"))["moments"]
+        return any("overrules" in one["title"] for one in moments)
+
+    await pair.eventually(told_in_the_story)
     assert "right when it acted" in (await pair.cli("accuracy")).output
 
 

@@ -20,6 +20,7 @@ from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.kubernetes import CordonNode, RestartWorkload, RollBackDeployment, ScaleWorkload
 from shared.packs.actions.programs import DockerAction, ProcessAction, SystemdUnit
 from shared.packs.actions.repositories import GitRevert
+from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Expression, Part, Path, Seconds
 
@@ -69,6 +70,11 @@ class Step(Part):
     kubernetes_uncordon: CordonNode | None = Field(None, alias="kubernetes.uncordon")
     git_revert: GitRevert | None = Field(None, alias="git.revert")
     nats_request: NatsRequest | None = Field(None, alias="nats.request")
+    routing_failover: RoutingFailover | None = Field(None, alias="routing.failover")
+    routing_failback: RoutingFailback | None = Field(None, alias="routing.failback")
+    routing_open: RoutingBreaker | None = Field(None, alias="routing.open")
+    routing_half_open: RoutingBreaker | None = Field(None, alias="routing.half_open")
+    routing_reset: RoutingBreaker | None = Field(None, alias="routing.reset")
     redis_invalidate: RedisInvalidate | None = Field(None, alias="redis.invalidate")
     redis_config_set: RedisConfigSet | None = Field(None, alias="redis.config_set")
     postgres_terminate_idle: TerminateIdle | None = Field(None, alias="postgres.terminate_idle")
@@ -122,9 +128,11 @@ REVERSIBLE_ACTUATORS = frozenset(
         "redis.config_set",
         "redis.invalidate",
         "systemd.reload",
+        *(name for name in ACTUATORS if name.startswith("routing.")),
     }
 )
-"""Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files)."""
+"""Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files; a route that an
+application tells by HTTP is set back and read back)."""
 
 
 class Playbook(Part):

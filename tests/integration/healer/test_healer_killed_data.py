@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.contracts.healer import Result
 from tests.conftest import Platform
-from tests.integration.healer.story import Listener, World, decision, incident, playbook
+from tests.integration.healer.story import Listener, World, decision, playbook
 from tests.integration.healer.test_healer_killed import killed_and_continued
 from tests.integration.test_detector_probes_stores import redis_server
 
 JOBS = {"dsn": {"env": "WEB_DSN"}, "table": "public.jobs", "since": "touched_at"}
 REQUEUE = {"jobs.requeue": {**JOBS, "older_than_s": 60, "attempts": "attempts"}}
 CLEAN_UP = {"jobs.clean_up": {**JOBS, "older_than_days": 1}}
+FAILS = {"sql.execute": {"dsn": {"env": "WEB_DSN"}, "statement": "select nonsense"}}
 DOING = ["copy kept", "rows committed", "before act 1", "keys deleted"]
 UNDOING = ["before undo 2", "keys put back", "rows put back", "after undo 1"]
 
@@ -80,9 +80,7 @@ async def test_rows_and_keys_are_put_back_whole_wherever_the_healer_was_killed(
 ) -> None:
     await make_jobs(platform)
     before = (await jobs(platform), await keys(redis))
-    case = uuid4()
-    await listener.publish(incident(case, world.name))
-    spec = playbook(REQUEUE, CLEAN_UP, invalidate(redis), validate={"window_s": 0.4, "clear": "incident"})
-    outcome = await killed_and_continued(platform, listener, decision(world, spec, case_id=case), doom)
+    order = decision(world, playbook(REQUEUE, CLEAN_UP, invalidate(redis), FAILS))
+    outcome = await killed_and_continued(platform, listener, order, doom)
     assert outcome.result is Result.ROLLED_BACK, outcome.reason
     assert (await jobs(platform), await keys(redis)) == before

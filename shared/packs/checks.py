@@ -223,6 +223,8 @@ def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
         yield from _references((*place, step.actuator), _texts(step), playbook, pack)
         if step.actuator.startswith("process."):
             yield from _lacking((*place, step.actuator), "process", playbook, pack)
+        if step.nats_request is not None:
+            yield from _lacking((*place, step.actuator), "nats", playbook, pack)
         if step.actuator.startswith("routing."):
             yield from _lacking((*place, step.actuator), "providers", playbook, pack)
 
@@ -288,7 +290,7 @@ def _lacking(place: Place, field: str, playbook: Playbook, pack: Pack) -> Iterat
     who = f"`{lacking[0]}`" if playbook.components else "any component"
     message = f"needs `{field}`, which {who} does not have"
     where = f"components.{lacking[0]}" if playbook.components else "a component"
-    own = (*_FIELDS, "process", "providers")
+    own = (*_FIELDS, "process", "nats", "providers")
     nested = "process" if field == "pid_file" else field if field in own else f"attributes.{field}"
     yield Finding(place, message, f"add `{nested}` to {where}, or narrow the playbook's `components`")
 
@@ -298,6 +300,8 @@ def _has(component: Component, field: str) -> bool:
         return True
     if field in ("process", "pid_file"):
         return component.process is not None
+    if field == "nats":
+        return component.nats is not None
     if field == "providers":
         return component.providers is not None
     return field in _FIELDS and getattr(component, field) is not None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.contracts.base import Category, Probability, Token
-from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement
 from shared.packs.actions.databases import (
     ConnectionLimit,
     JobsCleanUp,
@@ -17,7 +17,9 @@ from shared.packs.actions.databases import (
     TerminateIdle,
 )
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
-from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.kubernetes import CordonNode, RestartWorkload, RollBackDeployment, ScaleWorkload
+from shared.packs.actions.programs import DockerAction, ProcessAction, SystemdUnit
+from shared.packs.actions.repositories import GitRevert
 from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Expression, Part, Path, Seconds
@@ -57,6 +59,18 @@ class Step(Part):
     config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
+    docker_stop: DockerAction | None = Field(None, alias="docker.stop")
+    systemd_restart: SystemdUnit | None = Field(None, alias="systemd.restart")
+    systemd_start: SystemdUnit | None = Field(None, alias="systemd.start")
+    systemd_stop: SystemdUnit | None = Field(None, alias="systemd.stop")
+    systemd_reload: SystemdUnit | None = Field(None, alias="systemd.reload")
+    kubernetes_restart: RestartWorkload | None = Field(None, alias="kubernetes.restart")
+    kubernetes_scale: ScaleWorkload | None = Field(None, alias="kubernetes.scale")
+    kubernetes_rollback: RollBackDeployment | None = Field(None, alias="kubernetes.rollback")
+    kubernetes_cordon: CordonNode | None = Field(None, alias="kubernetes.cordon")
+    kubernetes_uncordon: CordonNode | None = Field(None, alias="kubernetes.uncordon")
+    git_revert: GitRevert | None = Field(None, alias="git.revert")
+    nats_request: NatsRequest | None = Field(None, alias="nats.request")
     routing_failover: RoutingFailover | None = Field(None, alias="routing.failover")
     routing_failback: RoutingFailback | None = Field(None, alias="routing.failback")
     routing_open: RoutingBreaker | None = Field(None, alias="routing.open")
@@ -105,12 +119,16 @@ REVERSIBLE_ACTUATORS = frozenset(
         "config.step",
         "file.restore_last_good",
         "file.set",
+        "git.revert",
         "jobs.clean_up",
         "jobs.mark_incomplete",
+        "kubernetes.cordon",
+        "kubernetes.uncordon",
         "postgres.connection_limit",
         "process.reload",
         "redis.config_set",
         "redis.invalidate",
+        "systemd.reload",
         *(name for name in ACTUATORS if name.startswith("routing.")),
     }
 )

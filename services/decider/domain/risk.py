@@ -10,6 +10,9 @@ from shared.packs import Criticality, Playbook
 BASE_RISKS = {
     "file.restore_last_good": 0.10,
     "process.reload": 0.10,
+    "systemd.reload": 0.10,
+    "kubernetes.uncordon": 0.10,
+    "kubernetes.cordon": 0.15,
     "file.set": 0.15,
     "config.step": 0.15,
     "routing.half_open": 0.10,
@@ -22,8 +25,15 @@ BASE_RISKS = {
     "jobs.mark_incomplete": 0.15,
     "process.start": 0.15,
     "docker.start": 0.15,
+    "systemd.start": 0.15,
     "process.restart": 0.20,
     "docker.restart": 0.20,
+    "systemd.restart": 0.20,
+    "kubernetes.restart": 0.20,
+    "kubernetes.scale": 0.20,
+    "git.revert": 0.25,
+    "kubernetes.rollback": 0.25,
+    "nats.request": 0.25,
     "redis.invalidate": 0.20,
     "postgres.terminate_idle": 0.20,
     "jobs.clean_up": 0.20,
@@ -31,6 +41,8 @@ BASE_RISKS = {
     "http.call": 0.25,
     "sql.execute": 0.30,
     "process.stop": 0.35,
+    "docker.stop": 0.35,
+    "systemd.stop": 0.35,
 }
 """Chance that an action of this kind does harm, by how much it touches and whether it interrupts work."""
 UNKNOWN_RISK = 0.5

@@ -21,6 +21,16 @@ class HttpCall(Part):
     expect_status: tuple[int, ...] = (200, 201, 202, 204)
 
 
+class NatsRequest(Part):
+    """Asks the component over NATS; where, as whom and what may be asked stands in its `nats`."""
+
+    subject: Annotated[str, Field(pattern=r"^[^\s.*>]+(\.[^\s.*>]+)*$", max_length=200)]
+    payload: str | dict[str, str | int | float | bool] = ""
+    """Text as it is; a mapping is sent as JSON."""
+    expect: str | dict[str, str | int | float | bool] | None = None
+    """The reply as text; or what a reply in JSON must hold among other things. Without it any reply will do."""
+
+
 class RowBackup(Part):
     """Rows that a statement will change, kept whole before it does; the table needs a primary key."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.contracts.base import Category, Probability, Token
-from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.calls import HttpCall, SqlStatement, WebhookPost
 from shared.packs.actions.databases import (
     ConnectionLimit,
     JobsCleanUp,
@@ -20,6 +20,7 @@ from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
 from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
+from shared.packs.actions.telling import NotifySend
 from shared.packs.base import Expression, Part, Path, Seconds
 
 
@@ -68,6 +69,8 @@ class Step(Part):
     jobs_requeue: JobsRequeue | None = Field(None, alias="jobs.requeue")
     jobs_mark_incomplete: JobsMarkIncomplete | None = Field(None, alias="jobs.mark_incomplete")
     jobs_clean_up: JobsCleanUp | None = Field(None, alias="jobs.clean_up")
+    webhook_post: WebhookPost | None = Field(None, alias="webhook.post")
+    notify_send: NotifySend | None = Field(None, alias="notify.send")
     timeout_s: Seconds = 30
 
     @property
@@ -106,6 +109,7 @@ REVERSIBLE_ACTUATORS = frozenset(
         "file.set",
         "jobs.clean_up",
         "jobs.mark_incomplete",
+        "notify.send",
         "postgres.connection_limit",
         "process.reload",
         "redis.config_set",
@@ -114,7 +118,7 @@ REVERSIBLE_ACTUATORS = frozenset(
     }
 )
 """Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files; a route that an
-application tells by HTTP is set back and read back)."""
+application tells by HTTP is set back and read back; what people were told changes no system)."""
 
 
 class Playbook(Part):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from uuid import uuid5
 
 import structlog
 
@@ -24,8 +25,9 @@ from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision
-from shared.contracts.healer import Phase
+from shared.contracts.healer import Message, Phase
 from shared.outbox import Unit
+from shared.packs.actions.telling import NotifySend
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class Toolbox:
                 last_good=self._last_good,
                 blob=self.blob,
                 is_ill=self.is_ill,
+                tell=partial(self._tell, decision, index),
                 keep=partial(self._keep, decision, index),
                 kept=partial(self._kept, decision, index),
             )
@@ -73,6 +76,25 @@ class Toolbox:
 
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
+
+    async def _tell(self, decision: Decision, index: int, message: NotifySend) -> None:
+        async def tell(unit: Unit) -> None:
+            unit.emit(
+                Message(
+                    id=uuid5(decision.decision_id, f"message:{index}"),
+                    at=unit.now,
+                    component=decision.component,
+                    case_id=decision.case_id,
+                    case_kind=decision.case_kind,
+                    decision_id=decision.decision_id,
+                    playbook=plan_of(decision).playbook,
+                    channel=message.channel,
+                    severity=message.severity,
+                    text=message.message,
+                )
+            )
+
+        await self.journal.write(tell)
 
     async def _keep(self, decision: Decision, index: int, content: bytes) -> None:
         async def keep(unit: Unit) -> None:

@@ -15,7 +15,7 @@ from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
+from shared.contracts.healer import Message, Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
 
@@ -194,6 +194,19 @@ def recovered() -> ProviderRecovered:
     )
 
 
+def message() -> Message:
+    return Message(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        playbook="tell",
+        channel="ops",
+        severity=Severity.WARNING,
+        text="the retry has begun",
+    )
+
+
 ONE_OF_EACH: list[CaseEvent] = [
     incident(),
     diagnosis(),
@@ -205,6 +218,7 @@ ONE_OF_EACH: list[CaseEvent] = [
     request(),
     route_changed(),
     recovered(),
+    message(),
 ]
 
 

@@ -190,6 +190,22 @@ STREAM_CUT = Counter(
     "Readers let go because they fell too far behind; they resume by themselves. Many: a slow network or client.",
 )
 
+# ---- notices to people
+NOTICES = Counter(
+    "homeostat_notices_total",
+    "Notices by kind of channel and what became of them: sent, put-off, failed. Failed: `homeostat notify list`.",
+    ["channel", "result"],
+)
+NOTICES_WAITING = Gauge(
+    "homeostat_notices_waiting", "Notices not sent yet. Growing: a channel is away, or a storm meets its rate limit."
+)
+NOTICE_SECONDS = Histogram(
+    "homeostat_notice_seconds",
+    "From what happened to its being told. Above `group_s` of the channel for long: it is refused, or rate-limited.",
+    ["channel"],
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+)
+
 # ---- reports of other systems
 REPORTED = Counter(
     "homeostat_reported_total",

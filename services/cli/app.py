@@ -14,6 +14,7 @@ from services.cli import (
     doctor,
     logs,
     measure,
+    notify,
     observe,
     operate,
     packs,
@@ -56,6 +57,7 @@ app.command()(agents.agents)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")
+app.add_typer(notify.notify, name="notify")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")

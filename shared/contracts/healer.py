@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.base import CaseEvent, Category, Event, Token, Wire
+from shared.contracts.base import CaseEvent, Category, Event, Severity, Token, Wire
 
 
 class Phase(StrEnum):
@@ -93,6 +93,18 @@ class RouteChanged(CaseEvent):
     change: RouteChange
     from_provider: str
     to_provider: str
+
+
+class Message(CaseEvent):
+    """What a playbook's `notify.send` has people told, on one channel of the component's pack."""
+
+    SUBJECT: ClassVar[str] = "healer.message.v1"
+
+    decision_id: UUID
+    playbook: str
+    channel: Token
+    severity: Severity
+    text: Annotated[str, Field(max_length=2_000)]
 
 
 class Route(Event):

@@ -37,6 +37,7 @@ def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -
         *_probe_names(pack),
         *_freezes(pack),
         *_rules(pack),
+        *_notify(pack),
         *(f for name, playbook in pack.playbooks.items() for f in _escalation(name, playbook, playbooks)),
     ]
     if set(components) == set(pack.components):
@@ -58,6 +59,8 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     sections = ("probes", "rules", "ratios", "anomalies", "expects", "limits", "traffic", "signatures", "knobs")
     for section in (*sections, "maintenance"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
+    for i, rule in enumerate(pack.notify.rules):
+        named += [(("notify", "rules", i, "components", k), one) for k, one in enumerate(rule.components)]
     for name, playbook in pack.playbooks.items():
         named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
     for place, component_name in named:
@@ -141,10 +144,13 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
     for name, component in pack.components.items():
         if component.providers is not None and component.providers.route.http is not None:
             urls.append((("components", name, "providers", "route", "http", "url"), component.providers.route.http.url))
+    urls += _channel_urls(pack)
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:
                 urls.append((("playbooks", name, "steps", i, "http.call", "url"), step.http_call.url))
+            if step.webhook_post:
+                urls.append((("playbooks", name, "steps", i, "webhook.post", "url"), step.webhook_post.url))
     for place, url in urls:
         try:
             address = urlsplit(url)
@@ -157,6 +163,42 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
         elif host and "${" not in host and host not in pack.http_hosts:
             remedy = f"add `{host}` to http_hosts ({', '.join(pack.http_hosts) or 'empty'})"
             yield Finding(place, f"the host `{host}` is not one that this pack may call", remedy)
+
+
+def _channel_urls(pack: Pack) -> Iterator[tuple[Place, str]]:
+    for name, channel in pack.notify.channels.items():
+        place: Place = ("notify", "channels", name, channel.kind)
+        if channel.webhook:
+            yield (*place, "url"), channel.webhook.url
+        if channel.pagerduty:
+            yield (*place, "url"), channel.pagerduty.url
+        if channel.slack and channel.slack.token:
+            yield (*place, "api_url"), channel.slack.api_url
+
+
+def _notify(pack: Pack) -> Iterator[Finding]:
+    used = {name for rule in pack.notify.rules for name in rule.channels}
+    for i, rule in enumerate(pack.notify.rules):
+        for k, name in enumerate(rule.channels):
+            if name not in pack.notify.channels:
+                place: Place = ("notify", "rules", i, "channels", k)
+                remedy = suggestion(name, pack.notify.channels, "channels: {0}")
+                yield Finding(place, f"no channel is named `{name}`", remedy)
+    for playbook, spec in pack.playbooks.items():
+        for i, step in enumerate(spec.steps):
+            if step.notify_send is None:
+                continue
+            used.add(step.notify_send.channel)
+            if step.notify_send.channel not in pack.notify.channels:
+                place = ("playbooks", playbook, "steps", i, "notify.send", "channel")
+                remedy = suggestion(step.notify_send.channel, pack.notify.channels, "channels: {0}")
+                yield Finding(place, f"no channel is named `{step.notify_send.channel}`", remedy)
+    for name in pack.notify.channels:
+        if name not in used:
+            place = ("notify", "channels", name)
+            yield Finding(
+                place, "nothing is ever told on this channel", "name it in one of `notify.rules`", at_key=True
+            )
 
 
 def _probe_names(pack: Pack) -> Iterator[Finding]:

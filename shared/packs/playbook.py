@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.contracts.base import Category, Probability, Token
-from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement
+from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement, WebhookPost
 from shared.packs.actions.databases import (
     ConnectionLimit,
     JobsCleanUp,
@@ -22,6 +22,7 @@ from shared.packs.actions.programs import DockerAction, ProcessAction, SystemdUn
 from shared.packs.actions.repositories import GitRevert
 from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
+from shared.packs.actions.telling import NotifySend
 from shared.packs.base import Expression, Part, Path, Seconds
 from shared.packs.practice import Practice
 
@@ -83,6 +84,8 @@ class Step(Part):
     jobs_requeue: JobsRequeue | None = Field(None, alias="jobs.requeue")
     jobs_mark_incomplete: JobsMarkIncomplete | None = Field(None, alias="jobs.mark_incomplete")
     jobs_clean_up: JobsCleanUp | None = Field(None, alias="jobs.clean_up")
+    webhook_post: WebhookPost | None = Field(None, alias="webhook.post")
+    notify_send: NotifySend | None = Field(None, alias="notify.send")
     timeout_s: Seconds = 30
 
     @property
@@ -124,6 +127,7 @@ REVERSIBLE_ACTUATORS = frozenset(
         "jobs.mark_incomplete",
         "kubernetes.cordon",
         "kubernetes.uncordon",
+        "notify.send",
         "postgres.connection_limit",
         "process.reload",
         "redis.config_set",
@@ -133,7 +137,7 @@ REVERSIBLE_ACTUATORS = frozenset(
     }
 )
 """Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files; a route that an
-application tells by HTTP is set back and read back)."""
+application tells by HTTP is set back and read back; what people were told changes no system)."""
 
 
 class Playbook(Part):

@@ -26,6 +26,8 @@ from tests.integration.test_gateway import ADMIN, started
 Eventually = Callable[..., Awaitable[None]]
 
 OPEN = {"GET /livez", "GET /readyz"}
+SIGNED = {"POST /api/slack/interactions"}
+"""No token, but another proof of who asks: tests/integration/test_gateway_notices.py."""
 VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
@@ -48,6 +50,7 @@ VIEWERS = {
     "GET /api/incidents/{incident_id}",
     "GET /api/incidents/{incident}/report",
     "GET /api/logs/patterns",
+    "GET /api/notifications",
     "GET /api/monitoring/health",
     "GET /api/packs",
     "GET /api/packs/{name}",
@@ -85,6 +88,8 @@ OPERATORS = {
     "POST /api/healing/practice",
     "POST /api/healing/run",
     "POST /api/monitoring/rollback/{backup_id}",
+    "POST /api/notifications/test",
+    "POST /api/notifications/{notification_id}/retry",
     "POST /api/silences",
 }
 ADMINS = {
@@ -113,7 +118,7 @@ def test_every_route_of_the_api_has_a_role_that_is_written_here() -> None:
     routes = {
         f"{method.upper()} {path}" for path, operations in openapi_document()["paths"].items() for method in operations
     }
-    assert routes == OPEN | VIEWERS | SENDERS | OPERATORS | ADMINS
+    assert routes == OPEN | SIGNED | VIEWERS | SENDERS | OPERATORS | ADMINS
 
 
 async def test_no_route_lets_in_a_stranger_or_a_role_that_is_too_low(platform: Platform) -> None:

@@ -9,6 +9,7 @@ from shared.packs import Criticality, Playbook
 
 BASE_RISKS = {
     "file.restore_last_good": 0.10,
+    "notify.send": 0.0,
     "process.reload": 0.10,
     "systemd.reload": 0.10,
     "kubernetes.uncordon": 0.10,
@@ -39,6 +40,7 @@ BASE_RISKS = {
     "jobs.clean_up": 0.20,
     "jobs.requeue": 0.25,
     "http.call": 0.25,
+    "webhook.post": 0.25,
     "sql.execute": 0.30,
     "process.stop": 0.35,
     "docker.stop": 0.35,

@@ -27,7 +27,8 @@ from services.healer.clients.routing import actuators as routing
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
 from services.healer.clients.systemd_actuators import UnitReload, UnitRestart, UnitStart, UnitStop
-from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement
+from services.healer.clients.telling import PostWebhook, SendNotice
+from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement, WebhookPost
 from shared.packs.actions.databases import (
     ConnectionLimit,
     JobsCleanUp,
@@ -41,6 +42,7 @@ from shared.packs.actions.programs import DockerAction, ProcessAction, SystemdUn
 from shared.packs.actions.repositories import GitRevert
 from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
+from shared.packs.actions.telling import NotifySend
 from shared.packs.base import Part
 from shared.packs.model import Step
 
@@ -87,6 +89,8 @@ ACTUATORS: Mapping[str, _Maker] = {
     "jobs.mark_incomplete": _make(JobsMarkIncomplete, lambda a, c, _: ChangeJobs(c, a)),
     "jobs.clean_up": _make(JobsCleanUp, lambda a, c, _: ChangeJobs(c, a)),
     "sql.execute": _make(SqlStatement, lambda a, c, _: ExecuteSql(c, a)),
+    "webhook.post": _make(WebhookPost, lambda a, c, _: PostWebhook(c, a)),
+    "notify.send": _make(NotifySend, lambda a, c, _: SendNotice(c, a)),
     "routing.failover": _make(RoutingFailover, lambda a, c, _: routing.failover(a, c)),
     "routing.failback": _make(RoutingFailback, lambda _, c, __: routing.failback(c)),
     "routing.open": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "open")),

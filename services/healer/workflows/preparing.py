@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -25,8 +25,9 @@ from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Plan
-from shared.contracts.healer import Phase
+from shared.contracts.healer import Message, Phase
 from shared.outbox import Unit
+from shared.packs.actions.telling import NotifySend
 
 log = structlog.get_logger()
 
@@ -44,14 +45,17 @@ class Toolbox:
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
-        return self.bound(plan_of(decision), decision.decision_id)
+        return self.bound(plan_of(decision), decision.decision_id, decision)
 
-    def bound(self, plan: Plan, run: UUID) -> list[Actuator]:
-        """The actuators of a plan; `run` names the run to the outside world. Raises as `actuators` does."""
+    def bound(self, plan: Plan, run: UUID, decision: Decision | None = None) -> list[Actuator]:
+        """The actuators of a plan; `run` names the run to the outside world. Without a decision it is a practice, and
+        nobody is told anything. Raises as `actuators` does."""
         names = names_of(plan.component, plan.target)
         made = []
         for index, step in enumerate(plan.spec.steps):
             context = self.context(plan, run, index, step.timeout_s)
+            if decision is not None:
+                context = replace(context, tell=partial(self._tell, decision, index))
             bound = interpolate(step, names)
             here = actuator_for(bound, context, self.spawner)
             host = plan.target.host
@@ -85,6 +89,25 @@ class Toolbox:
 
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
+
+    async def _tell(self, decision: Decision, index: int, message: NotifySend) -> None:
+        async def tell(unit: Unit) -> None:
+            unit.emit(
+                Message(
+                    id=uuid5(decision.decision_id, f"message:{index}"),
+                    at=unit.now,
+                    component=decision.component,
+                    case_id=decision.case_id,
+                    case_kind=decision.case_kind,
+                    decision_id=decision.decision_id,
+                    playbook=plan_of(decision).playbook,
+                    channel=message.channel,
+                    severity=message.severity,
+                    text=message.message,
+                )
+            )
+
+        await self.journal.write(tell)
 
     async def _keep(self, run: UUID, component: str, index: int, content: bytes) -> None:
         async def keep(unit: Unit) -> None:

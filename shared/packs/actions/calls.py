@@ -1,4 +1,4 @@
-"""HTTP calls and SQL statements."""
+"""HTTP calls, signed webhooks and SQL statements."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ class RowBackup(Part):
     table: TableName
     where: Annotated[str, Field(min_length=1, max_length=5_000)]
     """As in a query; the table's alias is `t`."""
+
+
+class WebhookPost(Part):
+    """A signed request to another system, as one to retry failed payments or to begin a campaign.
+
+    It is signed as the Standard Webhooks specification says, and carries the same `webhook-id` and `Idempotency-Key`
+    at every repetition: the receiver does what it asks for once.
+    """
+
+    url: str
+    secret: SecretRef
+    body: dict[str, str | int | float | bool] = {}
+    expect_status: tuple[int, ...] = (200, 201, 202, 204)
 
 
 class SqlStatement(Part):

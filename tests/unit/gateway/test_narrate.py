@@ -16,7 +16,7 @@ from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
+from shared.contracts.healer import Message, Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
 
@@ -211,6 +211,19 @@ def overridden() -> Overridden:
     )
 
 
+def message() -> Message:
+    return Message(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        playbook="tell",
+        channel="ops",
+        severity=Severity.WARNING,
+        text="the retry has begun",
+    )
+
+
 ONE_OF_EACH: list[CaseEvent] = [
     incident(),
     diagnosis(),
@@ -223,6 +236,7 @@ ONE_OF_EACH: list[CaseEvent] = [
     route_changed(),
     recovered(),
     overridden(),
+    message(),
 ]
 
 

@@ -18,6 +18,7 @@ from services.gateway.handlers.http import (
     decisions,
     live,
     logs,
+    notices,
     observe,
     otlp,
     packs,
@@ -26,6 +27,7 @@ from services.gateway.handlers.http import (
     schemas,
     silences,
     situations,
+    slack,
     trust,
 )
 from services.gateway.handlers.http.deps import Deps
@@ -46,9 +48,10 @@ from shared.bus.delivery import is_infrastructure
 DESCRIPTION = """\
 Homeostat's HTTP door: what is watched, what was seen, concluded, decided and done, and the answers of people to it.
 
-Every path but `/livez` and `/readyz` needs a token (`Authorization: Bearer …`) of a role: `viewer` reads, `sender`
-reports, `operator` acts, `admin` also manages packs and tokens. Answers come as `{"status": "success", "data": …}`,
-lists with `next_cursor`; everything else is `application/problem+json` with what, where and how to mend it.
+Every path but `/livez`, `/readyz` and Slack's own, whose requests are signed, needs a token (`Authorization: Bearer …`)
+of a role: `viewer` reads, `sender` reports, `operator` acts, `admin` also manages packs and tokens. Answers come as
+`{"status": "success", "data": …}`, lists with `next_cursor`; everything else is `application/problem+json` with what,
+where and how to mend it.
 """
 _TAGS: list[dict[str, Any]] = [
     {"name": "observe", "description": "Looking: any role."},
@@ -94,6 +97,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         reports.router,
         act.router,
         silences.router,
+        notices.router,
+        slack.router,
         packs.router,
         live.router,
         recordings.router,

@@ -381,3 +381,28 @@ class DeadLetterView(BaseModel):
     reason: str
     stored_at: AwareDatetime | None
     body: str = Field(description="The first characters of the message.")
+
+
+class NotificationInfo(BaseModel):
+    """One thing told, or to be told, on one channel."""
+
+    id: UUID
+    pack: str
+    channel: str
+    kind: str
+    severity: str
+    component: str
+    case_id: UUID
+    title: str
+    state: str
+    attempts: int
+    error: str
+    created_at: AwareDatetime
+    sent_at: AwareDatetime | None
+
+
+class ChannelBody(BaseModel):
+    """The channel to try."""
+
+    channel: Token
+    pack: Token | None = None

@@ -34,6 +34,7 @@ VIEWERS = {
     "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",
     "GET /api/autonomous/explain",
+    "GET /api/autonomous/models",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -86,6 +87,8 @@ OPERATORS = {
 }
 ADMINS = {
     "POST /api/autonomous/autonomy/promote",
+    "POST /api/autonomous/models/{version}/activate",
+    "POST /api/autonomous/train",
     "DELETE /api/packs/{name}",
     "DELETE /api/tokens/{token_id}",
     "GET /api/audit",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Standing, Target
 from services.decider.domain.life import UNAIDED
-from services.decider.store import AutonomyRow, cases, decisions, grants, trust
+from services.decider.store import AutonomyRow, cases, decisions, grants, registry, trust
 from shared.contracts.detector import Health, Storm
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
@@ -120,6 +120,7 @@ class World:
             switched_off=self.switched_off(),
             approval=approval,
             standings=await self._standings(unit, case),
+            model=await registry.in_force(unit.session),
         )
 
     async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:

@@ -266,7 +266,7 @@ async def test_a_model_is_trained_judged_on_later_runs_and_can_be_taken_back(pai
         f"insert into decisions ({', '.join(columns)}) select {picked} from decisions, generate_series(1, 199) as n"
     )
     await client.close()
-    made = await pair.gateway.post("/api/autonomous/train", {"activate": True})
+    made = await pair.gateway.post("/api/autonomous/train", {"activate": True}, timeout=60)
     assert made["active"]
     assert made["performance_metrics"]["candidate"]["log_loss"] < made["performance_metrics"]["present"]["log_loss"]
     assert made["training_data"]["runs"] == 200

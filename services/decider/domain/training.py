@@ -5,6 +5,7 @@ A fit is judged on later runs than it was made from, beside the model that is in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log, sqrt
@@ -67,7 +68,8 @@ def train(samples: Sequence[Sample], present: ConfidenceModel) -> Trained | None
     learned, judges = samples[:split], samples[split:]
     if len(judges) < LEAST_JUDGES:
         return None
-    model = min((_fitted(learned, replace(present, prior_runs=runs)) for runs in PRIOR_RUNS), key=lambda one: one[0])[1]
+    counted = Counter(learned)
+    model = min((_fitted(counted, replace(present, prior_runs=runs)) for runs in PRIOR_RUNS), key=lambda one: one[0])[1]
     saved = [_loss(present, one) - _loss(model, one) for one in judges]
     mean = sum(saved) / len(saved)
     spread = sqrt(sum((one - mean) ** 2 for one in saved) / (len(saved) - 1) / len(saved))
@@ -81,7 +83,7 @@ def judged(samples: Sequence[Sample], model: ConfidenceModel) -> Judged:
     return Judged(len(samples), sum(_loss(model, one) for one in samples) / len(samples), brier)
 
 
-def _fitted(samples: Sequence[Sample], start: ConfidenceModel) -> tuple[float, ConfidenceModel]:
+def _fitted(samples: Counter[Sample], start: ConfidenceModel) -> tuple[float, ConfidenceModel]:
     """Pattern search (Hooke and Jeeves 1961) over the two numbers of Platt's scaling, drawn towards no change."""
     best, loss, step = start, _regularised(samples, start), FIRST_STEP
     while step >= LAST_STEP:
@@ -97,9 +99,9 @@ def _fitted(samples: Sequence[Sample], start: ConfidenceModel) -> tuple[float, C
     return loss, best
 
 
-def _regularised(samples: Sequence[Sample], model: ConfidenceModel) -> float:
+def _regularised(samples: Counter[Sample], model: ConfidenceModel) -> float:
     drawn = STAYING * ((model.slope - 1.0) ** 2 + model.offset**2) / 2
-    return sum(_loss(model, one) for one in samples) + drawn
+    return sum(_loss(model, one) * count for one, count in samples.items()) + drawn
 
 
 def _loss(model: ConfidenceModel, one: Sample) -> float:

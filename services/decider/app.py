@@ -20,6 +20,7 @@ from services.decider.handlers import (
     World,
     accounts,
     explain,
+    models,
 )
 from services.decider.settings import Settings
 from services.decider.store import Base
@@ -29,8 +30,11 @@ from shared.contracts.decider_governance import (
     AutonomyRequest,
     CreditRequest,
     Explain,
+    ModelsRequest,
     Override,
     SetAutonomy,
+    Train,
+    UseModel,
 )
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
@@ -82,6 +86,9 @@ def build(settings: Settings) -> Service:
     service.bus.answer("autonomy", AutonomyRequest, work.rights.listed)
     service.bus.answer("set-autonomy", SetAutonomy, work.rights.set)
     service.bus.answer("override", Override, Overriding(work).override)
+    service.bus.answer("models", ModelsRequest, models.listed)
+    service.bus.answer("train", Train, models.train)
+    service.bus.answer("use-model", UseModel, models.use)
     service.bus.answer("credit", CreditRequest, accounts.credit)
     service.bus.answer("accuracy", AccuracyRequest, accounts.accuracy)
     service.bus.answer("recompute", Recompute, review.recompute)

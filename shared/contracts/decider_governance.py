@@ -240,3 +240,44 @@ class Accuracy(Wire):
     """Of the decisions that called for action, those that were made and done without a person."""
     with_a_person: Share
     """Of all runs and questions, people's own requests included, those in which a person took part."""
+
+
+# ---- models
+
+
+class ModelsRequest(Wire):
+    """Asks for the versions of the model of confidence (`cmd.decider.models`)."""
+
+
+class DecisionModel(Wire):
+    """One version: its parameters, the runs that it was made from, and how it foretold later ones beside the model that
+    was in force."""
+
+    version: Annotated[int, Field(ge=1)]
+    parameters: dict[str, float]
+    training_data: dict[str, JsonValue]
+    performance_metrics: dict[str, JsonValue]
+    active: bool
+    deployed_at: AwareDatetime | None = None
+    created_at: AwareDatetime
+
+
+class DecisionModels(Wire):
+    """Reply to `ModelsRequest`, newest first. `active` 0: the model that comes with Homeostat."""
+
+    active: Annotated[int, Field(ge=0)]
+    models: tuple[DecisionModel, ...] = ()
+
+
+class Train(Wire):
+    """Has a model fitted to recorded runs (`cmd.decider.train`)."""
+
+    activate: bool = False
+    """Put it in force at once, if it foretells later runs better than the present one."""
+
+
+class UseModel(Wire):
+    """Puts a version in force (`cmd.decider.use-model`)."""
+
+    version: Annotated[int, Field(ge=0)]
+    """0: the model that comes with Homeostat."""

@@ -36,6 +36,7 @@ VIEWERS = {
     "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",
     "GET /api/autonomous/explain",
+    "GET /api/autonomous/models",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -94,6 +95,8 @@ OPERATORS = {
 }
 ADMINS = {
     "POST /api/autonomous/autonomy/promote",
+    "POST /api/autonomous/models/{version}/activate",
+    "POST /api/autonomous/train",
     "DELETE /api/packs/{name}",
     "DELETE /api/tokens/{token_id}",
     "GET /api/audit",

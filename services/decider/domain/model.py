@@ -221,6 +221,9 @@ class ConfidenceModel:
     """The diagnosis' confidence is worth this many runs."""
     doubt: float = 0.2
     """The chance to help lies below the confidence with this probability."""
+    slope: float = 1.0
+    offset: float = 0.0
+    """What the diagnosis is sure of is believed as slope × its log odds + offset (Platt 1999); 1 and 0: as it says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the decider does with what it hears."""
 
-from services.decider.handlers import accounts
+from services.decider.handlers import accounts, models
 from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
@@ -28,4 +28,5 @@ __all__ = [
     "World",
     "accounts",
     "explain",
+    "models",
 ]

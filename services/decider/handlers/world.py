@@ -20,7 +20,7 @@ from services.decider.domain import (
     Target,
 )
 from services.decider.domain.life import UNAIDED
-from services.decider.store import AutonomyRow, cases, decisions, grants, trust
+from services.decider.store import AutonomyRow, cases, decisions, grants, registry, trust
 from shared.contracts.detector import Health, Storm
 from shared.contracts.healer import AgentState, Practised
 from shared.contracts.learner import Knowledge
@@ -178,6 +178,7 @@ class World:
             switched_off=self.switched_off(),
             approval=approval,
             standings=await self._standings(unit, case),
+            model=await registry.in_force(unit.session),
         )
 
     async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Index, Numeric, String, Text, text
+from sqlalchemy import Boolean, Float, Index, Numeric, String, Text, UniqueConstraint, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -154,3 +154,23 @@ class TrialRow(Base):  # type: ignore[misc, valid-type]
     for_s: Mapped[float] = mapped_column(Float)
     decided_at: Mapped[datetime] = mapped_column(index=True)
     over_at: Mapped[datetime | None]
+
+
+class ModelRow(Base):  # type: ignore[misc, valid-type]
+    """A fitted model with what it was made from and how it was judged (requirement M02); one a type may be active."""
+
+    __tablename__ = "decision_models"
+    __table_args__ = (
+        UniqueConstraint("model_type", "model_version"),
+        Index("uq_decision_models_active", "model_type", unique=True, postgresql_where=text("active")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_type: Mapped[str] = mapped_column(String(50))
+    model_version: Mapped[int]
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    training_data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    performance_metrics: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    active: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    deployed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]

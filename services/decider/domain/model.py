@@ -174,6 +174,9 @@ class Record:
     mean_recovery_s: float | None = None
     of_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By kind of component: runs and successes there, as far as the decider granted them itself."""
+    remembered: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By kind of component: what the learner still counts as evidence of runs and successes there; empty: it has not
+    said, and all of them count."""
 
 
 @dataclass(frozen=True, slots=True)

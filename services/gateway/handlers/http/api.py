@@ -15,6 +15,7 @@ from services.gateway.handlers.http import (
     act,
     admin,
     decisions,
+    learning,
     live,
     logs,
     observe,
@@ -24,6 +25,7 @@ from services.gateway.handlers.http import (
     schemas,
     silences,
     situations,
+    thresholds,
 )
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
@@ -95,7 +97,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
-    app.include_router(decisions.router)
+    for router in (decisions.router, learning.router, thresholds.router):
+        app.include_router(router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app

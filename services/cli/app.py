@@ -11,12 +11,15 @@ from services.cli import (
     describe,
     diagnosis,
     doctor,
+    knowledge,
     logs,
     measure,
     observe,
     operate,
     packs,
+    record,
     silences,
+    trust,
 )
 
 app = typer.Typer(
@@ -36,7 +39,9 @@ app.command()(observe.events)
 app.command()(decide.verify)
 app.command()(decide.calibration)
 app.command()(decide.simulate)
+app.command()(trust.explain)
 app.command()(logs.logs)
+app.command()(record.record)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)
@@ -45,6 +50,7 @@ app.command()(act.rollback)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")
+app.add_typer(knowledge.knowledge, name="knowledge")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,16 +85,19 @@ class Client:
     def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         return self._ask("POST", path, json=body)["data"]
 
+    def send(self, path: str, text: str, media_type: str) -> Any:  # noqa: ANN401 - JSON
+        """Posts a text that is no JSON."""
+        return self._ask("POST", path, content=text.encode(), headers_more={"Content-Type": media_type})["data"]
+
     def delete(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return self._ask("DELETE", path)["data"]
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - handed to httpx
         import httpx
 
+        headers = self._headers() | more.pop("headers_more", {})
         try:
-            response = httpx.request(
-                method, self.connection.url + path, headers=self._headers(), timeout=TIMEOUT_S, **more
-            )
+            response = httpx.request(method, self.connection.url + path, headers=headers, timeout=TIMEOUT_S, **more)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from None
         if not response.is_success:
@@ -125,6 +128,20 @@ class Client:
                 if "data" in found:
                     yield found.get("id", ""), found.get("event", ""), json.loads(found["data"])
                 found = {}
+
+    def lines(self, path: str, params: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
+        """The lines of a long answer, as they come."""
+        import httpx
+
+        url = self.connection.url + path
+        try:
+            with httpx.stream("GET", url, params=params, headers=self._headers(), timeout=TIMEOUT_S) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refused(response)
+                yield from response.iter_lines()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self.unreachable(error) from None
 
     def unreachable(self, error: Exception) -> Exception:
         reason = str(error) or type(error).__name__

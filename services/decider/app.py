@@ -14,6 +14,7 @@ from services.decider.handlers import (
     Review,
     StormBook,
     World,
+    explain,
 )
 from services.decider.settings import Settings
 from services.decider.store import Base
@@ -21,6 +22,7 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
+from shared.contracts.governance import Explain
 from shared.contracts.healer import Outcome, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
@@ -57,6 +59,7 @@ def build(settings: Settings) -> Service:
     service.bus.on(Outcome, handlers.outcome)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
+    service.bus.answer("explain", Explain, explain)
     service.bus.answer("recompute", Recompute, review.recompute)
     service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)

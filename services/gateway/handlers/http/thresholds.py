@@ -57,6 +57,8 @@ async def apply_threshold(
         await packs.lock(unit.session)
         head, held = await _head(unit, proposal.pack)
         before = _own(held, proposal.playbook)
+        if done is not None and before == done.after:
+            return Success(data=_info(done))  # applied already; the learner hasn't taken the pack up yet
         if (before if before is not None else proposal.now) != proposal.now:
             said = f"{proposal.playbook} has another threshold by now: {before}"
             raise ApiError(409, "threshold-changed", said, f"see GET {PATH} for what is proposed now")

@@ -72,7 +72,7 @@ def year(seed: int) -> list[Trouble]:
     for day in range(DAYS):
         arrivals = AT_FIRST if day == 0 else NEW_A_MONTH * (day % (DAYS // MONTHS) == 0)
         for _ in range(arrivals):
-            truths.append(_Truth(weight=rng.paretovariate(1.2), base=rng.uniform(0.8, 0.95)))
+            truths.append(_Truth(weight=rng.paretovariate(1.2), base=round(rng.uniform(0.8, 0.95), 2)))
             truths[-1].redraw(rng, KINDS)
         for truth in truths:
             truth.drift(rng)

@@ -87,7 +87,7 @@ def read(text: str) -> Line:
 def _line(given: Mapping[str, object]) -> Line:
     end = End(_text(given, "result_status"))
     at = datetime.fromisoformat(_text(given, "timestamp"))
-    confidence = float(_number(given, "original_confidence")) / 100
+    confidence = round(_number(given, "original_confidence") / 100, 4)
     if not 0 <= confidence <= 1:
         raise LineError("original_confidence is out of 0–100: it is in points of 100")
     content = json.dumps({name: given.get(name) for name in (*_REQUIRED, "component")}, sort_keys=True)

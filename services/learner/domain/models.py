@@ -23,8 +23,10 @@ SHIPPED = {SUCCESS: 0.01, RECOVERY: 20.0}
 CANDIDATES = {SUCCESS: (0.0, 0.002, 0.005, 0.01, 0.02, 0.05), RECOVERY: (5.0, 10.0, 20.0, 50.0, 200.0)}
 HELD_BACK = 0.25
 LEAST_HELD_BACK = 50
+LEAST_GAIN = 0.005
+"""Of mean loss: for less a model isn't worth another, however certain."""
 _SURE = 1.28
-"""Standard errors by which a difference must be above zero: 90 %, one-sided."""
+"""Standard errors by which a difference must be above that: 90 %, one-sided."""
 _LEAST = 1e-6
 
 
@@ -106,12 +108,12 @@ def train(model: str, active: float, before: float | None, examples: Sequence[Ex
     if before is not None and before != active:
         former = losses(model, before, examples)[cut:]
         low = _gain_low(present, former)
-        if low > 0:
+        if low > LEAST_GAIN:
             return Compared(Verdict.DEMOTED, before, _mean(former), _mean(present), held, cut, low)
     tried = {value: losses(model, value, examples) for value in CANDIDATES[model] if value != active}
     best = min(tried, key=lambda value: _mean(tried[value][:cut]))
     low = _gain_low(present, tried[best][cut:])
-    if _mean(tried[best][:cut]) < _mean(mine[:cut]) and low > 0:
+    if _mean(tried[best][:cut]) < _mean(mine[:cut]) and low > LEAST_GAIN:
         return Compared(Verdict.PROMOTED, best, _mean(tried[best][cut:]), _mean(present), held, cut, low)
     return Compared(Verdict.KEPT, active, _mean(present), _mean(present), held, cut, low)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from services.learner.domain.insights import Pair, insights
 from services.learner.domain.lines import Line, LineError, read, written
@@ -97,23 +97,24 @@ class Advice:
 
     async def import_lines(self, request: ImportRequest, unit: Unit) -> Imported:
         """Each run once, whoever brings it and however often; then all pairs that got one are counted anew."""
-        added, refused = 0, []
-        pairs: set[tuple[str, str]] = set()
+        lines: dict[UUID, Line] = {}
+        refused = []
         given = [(number, text) for number, text in enumerate(request.lines, 1) if text.strip()]
         for number, text in given:
             try:
                 line = read(text)
             except LineError as error:
                 refused.append(RefusedLine(line=number, reason=str(error)))
-                continue
-            if await outcomes.add(unit.session, _columns(line)):
-                added += 1
-                pairs.add((line.issue_type, line.fix_type))
+            else:
+                lines[line.decision_id] = line
+        added = await outcomes.add_all(unit.session, [_columns(line) for line in lines.values()])
+        pairs = {(lines[one].issue_type, lines[one].fix_type) for one in added}
         for signature, playbook in sorted(pairs):
             _, row, _ = await knowledge.recount(unit.session, signature, playbook, unit.now, self.learning.parameters)
             if row.runs:
                 unit.emit(told(row, unit.now, f"import|{unit.now.isoformat()}"))
-        return Imported(added=added, known=len(given) - added - len(refused), refused=tuple(refused[:100]))
+        known = len(given) - len(added) - len(refused)
+        return Imported(added=len(added), known=known, refused=tuple(refused[:100]))
 
 
 def _threshold(pack: Pack, name: str) -> float | None:

@@ -26,6 +26,14 @@ async def add(session: AsyncSession, columns: dict[str, object]) -> bool:
     return (await session.execute(statement)).first() is not None
 
 
+async def add_all(session: AsyncSession, rows: Sequence[dict[str, object]]) -> set[UUID]:
+    """Records runs that were not known; gives the ids of those."""
+    if not rows:
+        return set()
+    statement = insert(OutcomeRow).values(list(rows)).on_conflict_do_nothing().returning(OutcomeRow.decision_id)
+    return set((await session.execute(statement)).scalars())
+
+
 async def last_run(session: AsyncSession, case_id: UUID) -> OutcomeRow | None:
     """The newest run of a case: the one that a word on the case is about."""
     query = select(OutcomeRow).where(OutcomeRow.case_id == case_id).order_by(OutcomeRow.timestamp.desc()).limit(1)

@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook, Routes
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -19,7 +19,7 @@ from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SweepRequest
+from shared.contracts.healer import ListBackups, Rollback, Route, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -40,7 +40,7 @@ def build(settings: Settings) -> Service:
     leave_signals_to_children()
     spawner = Spawner(os.environ)
     health = HealthBook()
-    toolbox = Toolbox(journal, spawner)
+    toolbox = Toolbox(journal, spawner, health.is_ill)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
@@ -60,6 +60,8 @@ def build(settings: Settings) -> Service:
     )
     _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
     good_files = GoodFiles(service.packs, settings.good_versions)
+    routes = Routes(service.packs, service.units, service.ids, settings.routes_s)
+    service.bus.watch(Route, routes.seen)
 
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)
@@ -74,6 +76,7 @@ def build(settings: Settings) -> Service:
         spawner.reap()
 
     service.task("workflows", engine.run)
+    service.task("routes", routes.run)
     service.every(settings.sweep_s, "start-waiting", start_waiting)
     service.every(STRANDED_S, "finish-stranded", finish_stranded)
     service.every(ADOPT_S, "adopt", adopt, exclusive=False)

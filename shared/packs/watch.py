@@ -6,13 +6,12 @@ import hashlib
 import re
 from collections.abc import Callable
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from shared.contracts.base import Category, Probability, Scalar, Severity, Token
 from shared.packs.base import Part, Path, Pattern, Seconds, parse_quantity
-from shared.packs.component import SecretRef
+from shared.packs.component import RedisAddress, SecretRef
 
 
 def _fits(pattern: str, remedy: str) -> Callable[[str], str]:
@@ -131,19 +130,7 @@ class PostgresProbe(Part):
 
 
 class RedisProbe(Part):
-    url: str | SecretRef
-    """`redis://host:6379/0`, or the name of the secret that holds an address with a password."""
-
-    @field_validator("url")
-    @classmethod
-    def _holds_no_password(cls, value: str | SecretRef) -> str | SecretRef:
-        if isinstance(value, str):
-            address = urlsplit(value)
-            if address.scheme not in ("redis", "rediss", "unix") or not (address.hostname or address.path):
-                raise ValueError("not the address of a Redis: write redis://host:6379/0, or {env: NAME}")
-            if address.password:
-                raise ValueError("a password stands in the pack: name it by {env: NAME} or {file: PATH}")
-        return value
+    url: RedisAddress
 
     @property
     def target(self) -> str:
@@ -339,8 +326,9 @@ class Rule(Part):
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:
         if self.expr is not None:
-            given = [name for name in ("metric", "labels", "above", "below", "rate") if name in self.model_fields_set]
-            if given or self.id is None:
+            # Values, not names: a pack that is written out whole names its defaults too, and must read back.
+            bounds = self.above is not None or self.below is not None
+            if self.metric or self.labels or bounds or self.rate or self.id is None:
                 raise ValueError("a rule with `expr` has an `id`, and neither metric, labels, bounds nor rate")
             return self
         if not self.metric:

@@ -4,6 +4,7 @@ from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
 from services.decider.handlers.people import People
+from services.decider.handlers.returns import Returns
 from services.decider.handlers.review import Review
 from services.decider.handlers.world import HealthBook, KnowledgeBook, StormBook, World
 
@@ -14,6 +15,7 @@ __all__ = [
     "KnowledgeBook",
     "Pace",
     "People",
+    "Returns",
     "Review",
     "StormBook",
     "World",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
@@ -33,6 +34,11 @@ class HealthBook:
 
     def status(self, component: str) -> str:
         return self._seen[component].status.value if component in self._seen else "unknown"
+
+    def healthy_since(self, component: str) -> datetime | None:
+        """Since when nothing at all has been wrong with it; None: something is, or nobody watches it."""
+        health = self._seen.get(component)
+        return health.since if health is not None and health.status.value == "healthy" else None
 
     def error_count(self, component: str) -> int:
         return self._seen[component].error_count if component in self._seen else 0

@@ -28,6 +28,7 @@ from services.gateway.handlers.http import (
     silences,
     situations,
     thresholds,
+    trust,
 )
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
@@ -101,7 +102,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
-    for router in (decisions.router, learning.router, thresholds.router):
+    for router in (decisions.router, learning.router, thresholds.router, trust.router):
         app.include_router(router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)

@@ -169,6 +169,23 @@ DECISION_RELIABILITY = Gauge(
     "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",
     ["chance"],
 )
+LEARNING_DRIFTS = Counter(
+    "homeostat_learning_drifts_total",
+    "Changes of the truth that were noticed: a playbook helps otherwise than it used to. Read `homeostat knowledge "
+    "insights`; if it helps less, mend the playbook.",
+    ["playbook"],
+)
+LEARNING_MODELS = Counter(
+    "homeostat_learning_models_total",
+    "Models put in force because they were better on held-back outcomes, or taken out because they were worse. Often "
+    "both: the truth changes faster than models can be fitted.",
+    ["model", "verdict"],
+)
+LEARNING_MODEL_LOSS = Gauge(
+    "homeostat_learning_model_loss",
+    "Mean loss of the model in force on held-back outcomes. Rising: what worked works less; read the insights.",
+    ["model"],
+)
 PREDICTIONS = Counter(
     "homeostat_predictions_total",
     "Failures foretold, by metric; a prediction's later revisions don't count. None in months: check the limits.",

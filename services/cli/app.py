@@ -12,6 +12,7 @@ from services.cli import (
     describe,
     diagnosis,
     doctor,
+    knowledge,
     logs,
     measure,
     notify,
@@ -58,6 +59,7 @@ app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")
 app.add_typer(notify.notify, name="notify")
+app.add_typer(knowledge.knowledge, name="knowledge")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")

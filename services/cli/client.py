@@ -85,16 +85,19 @@ class Client:
     def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         return self._ask("POST", path, json=body)["data"]
 
+    def send(self, path: str, text: str, media_type: str) -> Any:  # noqa: ANN401 - JSON
+        """Posts a text that is no JSON."""
+        return self._ask("POST", path, content=text.encode(), headers_more={"Content-Type": media_type})["data"]
+
     def delete(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return self._ask("DELETE", path)["data"]
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - handed to httpx
         import httpx
 
+        headers = self._headers() | more.pop("headers_more", {})
         try:
-            response = httpx.request(
-                method, self.connection.url + path, headers=self._headers(), timeout=TIMEOUT_S, **more
-            )
+            response = httpx.request(method, self.connection.url + path, headers=headers, timeout=TIMEOUT_S, **more)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from None
         if not response.is_success:

@@ -87,10 +87,18 @@ def evidence(record: Record | None, kind: str) -> tuple[float, float]:
 
     >>> evidence(Record("s", "p", 10, 9, 0.9, 0.08, of_kind={"web": (4, 4), "worker": (4, 3)}), "web")
     (8.0, 7.5)
+    >>> evidence(Record("s", "p", 90, 80, 0.9, 0.08, remembered={"web": (4.5, 3.5), "worker": (2.0, 1.0)}), "web")
+    (5.5, 4.0)
     """
     if record is None:
         return 0.0, 0.0
     said_runs, said_successes = said(record)
+    if record.remembered:
+        weights = {other: 1.0 if other == kind else OTHER_KINDS for other in record.remembered}
+        return (
+            sum(weights[other] * runs for other, (runs, _) in record.remembered.items()) + said_runs,
+            sum(weights[other] * successes for other, (_, successes) in record.remembered.items()) + said_successes,
+        )
     elsewhere = [tally for other, tally in record.of_kind.items() if other != kind]
     runs = max(0.0, record.runs - (1 - OTHER_KINDS) * sum(runs for runs, _ in elsewhere))
     successes = record.successes - (1 - OTHER_KINDS) * sum(successes for _, successes in elsewhere)

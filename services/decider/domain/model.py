@@ -190,6 +190,9 @@ class Record:
     mean_recovery_s: float | None = None
     of_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By kind of component: runs and successes there, as far as the decider granted them itself."""
+    remembered: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By kind of component: what the learner still counts as evidence of runs and successes there; empty: it has not
+    said, and all of them count."""
     overruled: int = 0
     """How often a person said no to it on this problem, where no run could tell."""
     endorsed: int = 0

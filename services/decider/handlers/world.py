@@ -96,7 +96,8 @@ class KnowledgeBook:
                 event.successes,
                 event.success_rate,
                 event.confidence_shift,
-                event.mean_recovery_s,
+                event.typical_recovery_s if event.typical_recovery_s is not None else event.mean_recovery_s,
+                remembered={one.kind: (one.runs, one.successes) for one in event.by_kind},
             )
 
     def of(self, signatures: Collection[str]) -> tuple[Record, ...]:

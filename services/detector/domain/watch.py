@@ -18,6 +18,7 @@ from services.detector.domain.signals import Severity
 from services.detector.domain.silences import Silence, Silences, Window
 from services.detector.domain.slo import objectives_of
 from services.detector.domain.thresholds import Limit, limit_of
+from services.detector.domain.worth import Worth
 from shared.packs.library import Library
 from shared.packs.model import Expect, Pack
 from shared.packs.schedule import Schedule
@@ -43,6 +44,8 @@ class Watch:
     components: dict[str, Watched] = field(default_factory=dict)
     probes: dict[str, ProbePolicy] = field(default_factory=dict)
     silences: Silences = field(default_factory=Silences)
+    worth: Mapping[tuple[str, str], Worth] = field(default_factory=dict)
+    """By component and pattern: what the learner says of such alarms."""
 
     def of(self, component: str) -> Watched:
         return self.components.get(component, _DEFAULT)

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -161,6 +162,27 @@ class SlackClickRow(Base):
 
     signature: Mapped[str] = mapped_column(Text, primary_key=True)
     at: Mapped[datetime]
+
+
+class ThresholdChangeRow(Base):
+    """A threshold that was changed as the learner proposed, and may be put back."""
+
+    __tablename__ = "threshold_change"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    proposal_id: Mapped[UUID] = mapped_column(index=True)
+    pack: Mapped[str] = mapped_column(Text)
+    playbook: Mapped[str] = mapped_column(Text)
+    before: Mapped[float | None] = mapped_column(Float)
+    """The playbook's own; none: it had the policy's."""
+    after: Mapped[float] = mapped_column(Float)
+    version: Mapped[int] = mapped_column(Integer)
+    """Of the pack, that brought it."""
+    proposal: Mapped[dict[str, JsonValue]] = mapped_column(JSONB)
+    applied_by: Mapped[str] = mapped_column(Text)
+    applied_at: Mapped[datetime] = mapped_column(index=True)
+    undone_by: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[datetime | None]
 
 
 class AuditRow(Base):

@@ -16,6 +16,7 @@ from services.gateway.handlers.http import (
     admin,
     alerts,
     decisions,
+    learning,
     live,
     logs,
     notices,
@@ -28,6 +29,7 @@ from services.gateway.handlers.http import (
     silences,
     situations,
     slack,
+    thresholds,
     trust,
 )
 from services.gateway.handlers.http.deps import Deps
@@ -105,8 +107,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
-    app.include_router(decisions.router)
-    app.include_router(trust.router)
+    for router in (decisions.router, learning.router, thresholds.router, trust.router):
+        app.include_router(router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app

@@ -109,7 +109,7 @@ async def apply_pack(
         if head is not None and head.body == body:
             return Success(data=schemas.PackResult(pack=pack.pack, version=head.version, changed=False, changes=[]))
         version = head.version + 1 if head else 1
-        await _put(deps, unit, pack.pack, version, bearer.name, body)
+        await put_version(deps, unit, pack.pack, version, bearer.name, body)
         await audit(unit, deps, request, bearer, pack.pack, {"version": version, "mode": pack.mode.value})
     found = changes(dict(head.body) if head and head.body else {}, dict(body))
     return Success(data=schemas.PackResult(pack=pack.pack, version=version, changed=True, changes=_shown(found)))
@@ -124,7 +124,7 @@ async def remove_pack(deps: Wired, request: Request, bearer: Admin, name: Name) 
         if head is None or head.body is None:
             raise not_found("pack in force", name, "see /api/packs")
         version = head.version + 1
-        await _put(deps, unit, name, version, bearer.name, None)
+        await put_version(deps, unit, name, version, bearer.name, None)
         await audit(unit, deps, request, bearer, name, {"version": version, "removed": True})
     return Success(data=schemas.PackResult(pack=name, version=version, changed=True, changes=[]))
 
@@ -183,7 +183,8 @@ def _refuse_collisions(pack: Pack, heads: Sequence[PackRow]) -> None:
         raise ApiError(409, "component-taken", said, "mend what `errors` lists", errors)
 
 
-async def _put(deps: Deps, unit: Unit, name: str, version: int, by: str, body: Body | None) -> None:
+async def put_version(deps: Deps, unit: Unit, name: str, version: int, by: str, body: Body | None) -> None:
+    """The next version of a pack; None takes it out of force. The lock of packs must be held."""
     row = await packs.add_version(unit.session, name, version, unit.now, by, body)
     unit.emit(_applied(deps, row))
 

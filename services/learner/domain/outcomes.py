@@ -1,20 +1,13 @@
-"""What counts as an attempt, what it teaches, and how much confidence it is worth. Free of bus, database and clock."""
+"""What counts as an attempt, and what it teaches."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-WEIGHT = 0.20
-"""Requirement H02: adjusted = base + (success_rate − 0.5) × 20 points of 100; 70 and 80 % give 76."""
-_SLUG_WORDS = 54
-_TARGET = 0.9
-_EVIDENCE = 20
-_CANDIDATES = tuple(percent / 100 for percent in range(50, 100))
+from services.learner.domain.knowledge import Tally
 
 
 class End(StrEnum):
@@ -56,37 +49,6 @@ def quality(end: End, label: bool | None) -> float:
     return _QUALITY[end] if label is None else float(label)
 
 
-def confidence_shift(success_rate: float) -> float:
-    """Confidence (0–1) to add for a success rate; the reader clamps the sum to 0.5–1.
-
-    The raw rate, as requirement H02 has it. One run moves it by a tenth: a reader who wants less of few runs
-    shrinks by the number of runs, which is published beside it.
-    """
-    return (success_rate - 0.5) * WEIGHT
-
-
-def slug(signature: str, playbook: str) -> str:
-    """One subject token for the pair: readable as far as it goes, and unique by eight digits of a hash."""
-    digest = hashlib.sha256(f"{signature}\0{playbook}".encode()).hexdigest()[:8]
-    words = re.sub(r"[^a-z0-9_-]+", "-", f"{signature}-{playbook}".lower()).strip("-_")[:_SLUG_WORDS].strip("-_")
-    return f"{words}-{digest}" if words else digest
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How one playbook has done on one signature."""
-
-    runs: int
-    successes: int
-    mean_recovery_s: float | None = None
-    """From the opening of the case to its validation, over the successes."""
-
-    @property
-    def success_rate(self) -> float:
-        """0.5, which shifts nothing, before the first run."""
-        return self.successes / self.runs if self.runs else 0.5
-
-
 def lesson(playbook: str, signature: str, component: str, end: End, label: bool | None, tally: Tally) -> str:
     """One sentence that a person can act on."""
     did = {
@@ -119,20 +81,3 @@ def learning_curve(attempts: Sequence[Attempt], parts: int = 10) -> list[float]:
     parts = min(parts, len(attempts))
     edges = [round(len(attempts) * part / parts) for part in range(parts + 1)] if parts else []
     return [sum(attempt.success for attempt in attempts[start:end]) / (end - start) for start, end in pairwise(edges)]
-
-
-def proposed_threshold(attempts: Sequence[Attempt]) -> float | None:
-    """The lowest confidence from which on nine of ten attempts helped, on at least twenty.
-
-    None without that evidence. It can't go below what has been tried: what was not tried is not known.
-    """
-    if len(attempts) < _EVIDENCE:
-        return None
-    lowest = min(attempt.confidence for attempt in attempts)
-    for threshold in _CANDIDATES:
-        above = [attempt for attempt in attempts if attempt.confidence >= threshold]
-        if len(above) < _EVIDENCE:
-            return None
-        if threshold >= lowest - 0.01 and sum(attempt.success for attempt in above) >= _TARGET * len(above):
-            return threshold
-    return None

@@ -152,6 +152,10 @@ DECISION_RELIABILITY = Gauge(
     "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",
     ["chance"],
 )
+FENCED = Counter(
+    "homeostat_fenced_total",
+    "Steps that a run did not begin because its lease was over. Any: a healer was paused or cut off; see its log.",
+)
 PREDICTIONS = Counter(
     "homeostat_predictions_total",
     "Failures foretold, by metric; a prediction's later revisions don't count. None in months: check the limits.",

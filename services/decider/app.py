@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.decider.handlers import (
     Casework,
+    Governor,
     Handlers,
     HealthBook,
     KnowledgeBook,
@@ -21,7 +22,7 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, SweepRequest
+from shared.contracts.healer import LeaseRenewal, Outcome, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -44,7 +45,8 @@ def build(settings: Settings) -> Service:
         keep=timedelta(days=settings.decider_keep_days),
     )
     world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms)
-    work = Casework(world, pace, service.ids)
+    governor = Governor(service.ids)
+    work = Casework(world, governor, pace, service.ids)
     handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
@@ -55,6 +57,7 @@ def build(settings: Settings) -> Service:
     service.bus.on(Recommendation, handlers.recommendation)
     service.bus.on(ManualRequest, handlers.request)
     service.bus.on(Outcome, handlers.outcome)
+    service.bus.on(LeaseRenewal, governor.renewal)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("recompute", Recompute, review.recompute)

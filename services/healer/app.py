@@ -12,12 +12,13 @@ from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
+from services.healer.workflows.guard import Guard, LeaseBook
 from services.healer.workflows.heal import Heal
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
-from shared.contracts.decider import Decision
+from shared.contracts.decider import Decision, Lease
 from shared.contracts.detector import Health, Incident
 from shared.contracts.healer import ListBackups, Rollback, SweepRequest
 from shared.contracts.predictor import Prediction
@@ -38,14 +39,17 @@ def build(settings: Settings) -> Service:
     dsn = database_url(service.name, settings, "postgresql").render_as_string(hide_password=False)
     journal = Journal(service.units)
     spawner = Spawner(os.environ)
-    health = HealthBook()
+    health, leases = HealthBook(), LeaseBook()
+    guard = Guard(
+        journal, leases, service.clock, KillSwitch(settings.kill_switch_file).is_on, str(service.ids()), service.ids
+    )
     toolbox = Toolbox(journal, spawner)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
         toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
-        acting=Acting(journal, service.clock, health.errors_of, KillSwitch(settings.kill_switch_file).is_on),
+        acting=Acting(journal, service.clock, health.errors_of, guard),
         restoring=Restoring(journal),
         finishing=finishing,
     )
@@ -57,7 +61,7 @@ def build(settings: Settings) -> Service:
         retention=timedelta(days=settings.run_retention_days),
         backup_retention=timedelta(days=settings.backup_retention_days),
     )
-    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids))
+    _subscribe(service, handlers, health, BackupHandlers(journal, service.ids, guard.switched_off))
     good_files = GoodFiles(service.packs, settings.good_versions)
 
     async def start_waiting(unit: Unit) -> None:
@@ -79,6 +83,8 @@ def build(settings: Settings) -> Service:
     service.every(REAP_S, "reap", reap, exclusive=False)
     service.every(settings.good_files_s, "good-files", good_files.look)
     service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(settings.lease_renew_s, "renew-leases", guard.renew, exclusive=False)
+    service.bus.watch(Lease, leases.seen)
     service.on_stop(engine.stop)
     return service
 

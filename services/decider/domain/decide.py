@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
-from services.decider.domain.limits import Refusal, refusals
+from services.decider.domain.governor import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
 from services.decider.domain.strategy import pick

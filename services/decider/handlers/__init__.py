@@ -2,8 +2,20 @@
 
 from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
+from services.decider.handlers.governor import Governor
 from services.decider.handlers.people import People
 from services.decider.handlers.review import Review
 from services.decider.handlers.world import HealthBook, KnowledgeBook, StormBook, World
 
-__all__ = ["Casework", "Handlers", "HealthBook", "KnowledgeBook", "Pace", "People", "Review", "StormBook", "World"]
+__all__ = [
+    "Casework",
+    "Governor",
+    "Handlers",
+    "HealthBook",
+    "KnowledgeBook",
+    "Pace",
+    "People",
+    "Review",
+    "StormBook",
+    "World",
+]

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Float, cast, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.decider.domain.vocabulary import ATTEMPTED, Result
-from services.decider.store.models import GrantRow
+from services.decider.store.models import EpochRow, GrantRow
 
 BUDGET_WINDOW = timedelta(hours=1)
 
@@ -98,8 +99,24 @@ def add(session: AsyncSession, row: GrantRow) -> None:
     session.add(row)
 
 
+async def next_epoch(session: AsyncSession, component: str) -> int:
+    """One more than ever before for this component; kept with the grant, in its unit."""
+    statement = (
+        insert(EpochRow)
+        .values(component=component, epoch=1)
+        .on_conflict_do_update(index_elements=[EpochRow.component], set_={"epoch": EpochRow.epoch + 1})
+        .returning(EpochRow.epoch)
+    )
+    return int((await session.execute(statement)).scalar_one())
+
+
 async def of_decision(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
     return await session.get(GrantRow, decision_id, populate_existing=True)
+
+
+async def lock(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
+    statement = select(GrantRow).where(GrantRow.decision_id == decision_id).with_for_update()
+    return (await session.execute(statement, execution_options={"populate_existing": True})).scalar_one_or_none()
 
 
 async def lapsed(session: AsyncSession, now: datetime, limit: int) -> list[GrantRow]:

@@ -12,7 +12,7 @@ import structlog
 
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import backups, cases, runs
+from services.healer.store import backups, cases, fences, runs
 from services.healer.store.hooks import after_commit
 from services.healer.store.models import CaseState, Run
 from services.healer.workflows.engine import Engine
@@ -74,6 +74,8 @@ class Handlers:
         if not await runs.admit(unit.session, _run(decision, unit.now)):
             log.info("decision admitted before", decision_id=str(decision.decision_id), revision=decision.revision)
             return
+        if not decision.dry_run:
+            await fences.raise_to(unit.session, decision.component, plan_of(decision).epoch)
         is_free = await runs.activate(unit.session, decision.decision_id, decision.component, unit.now)
         if is_free:
             self._start_after(unit, [decision])
@@ -208,4 +210,6 @@ def _run(decision: Decision, now: datetime) -> Run:
         healing_actions=[],
         error_count_after=0,
         created_at=now,
+        epoch=plan.epoch,
+        holder="",
     )

@@ -44,8 +44,8 @@ def build(settings: Settings) -> Service:
         after_success=timedelta(seconds=settings.after_success_s),
         keep=timedelta(days=settings.decider_keep_days),
     )
-    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms)
     governor = Governor(service.ids)
+    world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, governor, storms)
     work = Casework(world, governor, pace, service.ids)
     handlers, people, review = Handlers(work), People(work), Review()
     service.bus.watch(Health, health.seen)

@@ -94,6 +94,8 @@ class Playbook(Part):
     confidence: Probability | None = None
     """Threshold of this playbook; by default the policy's."""
     cooldown_s: Annotated[float, Field(ge=0)] = 30
+    actions_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """Runs of this playbook an hour in its whole pack; by default only the pack's and the component's budgets hold."""
 
     @property
     def reversible(self) -> bool:

@@ -217,6 +217,7 @@ def _write(
         "risk": ruling.risk,
         "risk_max": ruling.risk_max,
         "words": option.risk_words if option else "nothing is touched",
+        "terms": option.risk_terms if option else {},
     }
     row.expected_outcome = expected_outcome(ruling)
     row.expected_success = option.expected_success if option else None

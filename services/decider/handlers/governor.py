@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from services.decider.domain import Inputs, Result, Ruling, Verdict
-from services.decider.domain.governor import lease_s, renewed_until
-from services.decider.store import GrantRow, grants
+from services.decider.domain import Case, Inputs, Ledger, Move, Result, Ruling, Verdict
+from services.decider.domain.governor import REMEMBERED, lease_s, moves_of, renewed_until
+from services.decider.store import GrantRow, cases, decisions, grants
 from shared.contracts.decider import Lease, LeaseState
 from shared.contracts.healer import LeaseRenewal
 from shared.outbox import Unit
+from shared.packs.book import Placed
 
 log = structlog.get_logger()
 
@@ -30,11 +32,11 @@ class Governor:
         option = ruling.option
         if ruling.verdict is not Verdict.EXECUTE or option is None:
             return None
-        length_s = lease_s(option.spec)
+        length_s, target = lease_s(option.spec), inputs.targets[option.component]
         row = GrantRow(
             decision_id=decision_id,
             case_id=inputs.case.id,
-            pack=inputs.targets[option.component].pack,
+            pack=target.pack,
             component=option.component,
             playbook=option.playbook,
             cooldown_s=option.spec.cooldown_s,
@@ -42,12 +44,42 @@ class Governor:
             lease_until=unit.now + timedelta(seconds=length_s),
             lease_s=length_s,
             signature=option.cause.signature,
-            kind=inputs.targets[option.component].component.kind,
+            kind=target.component.kind,
             epoch=await grants.next_epoch(unit.session, option.component),
-            moves={},
+            moves=moves_of(inputs.case, target, option.spec),
         )
         grants.add(unit.session, row)
         return self._tell(unit, row, LeaseState.HELD)
+
+    async def ledgers(self, unit: Unit, case: Case, placed: Mapping[str, Placed]) -> dict[str, Ledger]:
+        """What is going on around each of these components, as the limits are compared with it."""
+        packs = {one.pack.pack for one in placed.values()}
+        recent = await grants.recent(unit.session, packs, placed, unit.now - grants.BUDGET_WINDOW)
+        past = await grants.past(unit.session, placed, unit.now - REMEMBERED)
+        cooling = await grants.cooling(unit.session, placed, unit.now)
+        asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
+        troubled = await cases.with_open_incident(unit.session, placed, case.id)
+        return {
+            name: Ledger(
+                granted_last_hour=sum(row.granted for row in recent if row.pack == one.pack.pack),
+                busy_targets=_busy(recent, one.pack.pack, name),
+                cooling_until=cooling.get(name, {}),
+                asked_elsewhere=asked.get(name, ()),
+                incident_open=name in troubled,
+                granted_here_last_hour=sum(row.granted for row in recent if row.component == name),
+                playbook_last_hour=_by_playbook(recent, one.pack.pack),
+                last_acted_at=max(
+                    (run.finished_at or run.granted_at for run in past if run.component == name), default=None
+                ),
+                moves=tuple(
+                    Move(run.granted_at, setting, way)
+                    for run in past
+                    if run.component == name
+                    for setting, way in run.moves.items()
+                ),
+            )
+            for name, one in placed.items()
+        }
 
     async def renewal(self, event: LeaseRenewal, unit: Unit) -> None:
         """A run at work keeps its component. One whose lease has lapsed, or was another's, is not answered."""
@@ -78,3 +110,17 @@ class Governor:
         )
         unit.emit(lease)
         return lease
+
+
+def _busy(recent: Iterable[grants.Recent], pack: str, component: str) -> tuple[str, ...]:
+    return tuple(
+        sorted({row.component for row in recent if row.busy and (row.pack == pack or row.component == component)})
+    )
+
+
+def _by_playbook(recent: Iterable[grants.Recent], pack: str) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for row in recent:
+        if row.pack == pack and row.granted:
+            counts[row.playbook] += row.granted
+    return dict(counts)

@@ -112,7 +112,7 @@ def of_recommendation(event: Recommendation) -> Case:
         pattern=f"knob:{event.knob}",
         severity="warning",
         causes=(Cause(event.component, Category.TUNING, 1.0 - event.risk, f"tuning:{event.knob}"),),
-        tuning=Tuning(event.knob, event.recommended, event.risk),
+        tuning=Tuning(event.knob, event.recommended, event.risk, event.current),
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
 from services.decider.domain.life import UNAIDED
-from services.decider.store import cases, decisions, grants
+from services.decider.handlers.governor import Governor
+from services.decider.store import decisions, grants
 from shared.contracts.detector import Health, Storm
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
+from shared.packs import Criticality
 from shared.packs.book import PackBook, Placed
 
 SERVING = frozenset({"healthy", "warning"})
-_NOTHING = grants.Spent()
 
 
 @dataclass
@@ -33,6 +35,10 @@ class HealthBook:
 
     def status(self, component: str) -> str:
         return self._seen[component].status.value if component in self._seen else "unknown"
+
+    def error_budget_left(self, component: str) -> float | None:
+        budgets = self._seen[component].error_budgets if component in self._seen else {}
+        return min(budgets.values(), default=None)
 
     def error_count(self, component: str) -> int:
         return self._seen[component].error_count if component in self._seen else 0
@@ -93,6 +99,7 @@ class World:
     health: HealthBook
     knowledge: KnowledgeBook
     switched_off: Callable[[], bool]
+    governor: Governor
     storms: StormBook = field(default_factory=StormBook)
 
     async def lock(self, unit: Unit, *cases_: Case) -> None:
@@ -103,7 +110,7 @@ class World:
     async def inputs(self, unit: Unit, case: Case, approval: Approval | None = None) -> Inputs:
         """What the case is decided from. The packs' locks must be held, except for a simulation."""
         placed = {name: one for name in involved(case) if (one := self.packs.component(name)) is not None}
-        ledgers = await self._ledgers(unit, case, placed)
+        ledgers = await self.governor.ledgers(unit, case, placed)
         groups = {name: await self._group(unit, name, one) for name, one in placed.items()}
         return Inputs(
             now=unit.now,
@@ -129,6 +136,7 @@ class World:
         health = self.health.status(name)
         if case.kind is CaseKind.INCIDENT and name == case.component and case.severity == "critical":
             health = "critical"  # the incident may be heard before the health that it makes
+        dependents = self.packs.dependents_of(name)
         return Target(
             name=name,
             pack=placed.pack.pack,
@@ -138,7 +146,10 @@ class World:
             policy=placed.pack.policy,
             playbooks=placed.pack.playbooks,
             knobs=tuple(knob for knob in placed.pack.knobs if knob.component == name),
-            dependents=len(self.packs.dependents_of(name)),
+            dependents=len(dependents),
+            dependents_by_criticality=self._by_criticality(dependents),
+            error_budget_left=self.health.error_budget_left(name),
+            maintenance=maintenance_of(name, placed),
             others=sum(len(applied.pack.components) for applied in self.packs.packs.values()) - 1,
             health=health,
             error_count=self.health.error_count(name),
@@ -147,22 +158,9 @@ class World:
             storm=self.storms.words(placed.pack.pack),
         )
 
-    async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
-        packs = {one.pack.pack for one in placed.values()}
-        spent = await grants.spent(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
-        cooling = await grants.cooling(unit.session, placed, unit.now)
-        asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
-        troubled = await cases.with_open_incident(unit.session, placed, case.id)
-        return {
-            name: Ledger(
-                granted_last_hour=spent.get(one.pack.pack, _NOTHING).granted,
-                busy_targets=spent.get(one.pack.pack, _NOTHING).busy,
-                cooling_until=cooling.get(name, {}),
-                asked_elsewhere=asked.get(name, ()),
-                incident_open=name in troubled,
-            )
-            for name, one in placed.items()
-        }
+    def _by_criticality(self, names: Collection[str]) -> dict[Criticality, int]:
+        found = Counter(one.component.criticality for name in names if (one := self.packs.component(name)))
+        return dict(sorted(found.items()))
 
     async def _group(self, unit: Unit, name: str, placed: Placed) -> Group | None:
         group = placed.component.group
@@ -179,3 +177,12 @@ def involved(case: Case) -> list[str]:
     """Components that a decision of the case may look at."""
     names = [case.component, *(cause.component for cause in case.causes), *(one.component for one in case.tried)]
     return list(dict.fromkeys(names))
+
+
+def maintenance_of(name: str, placed: Placed) -> tuple[str, ...]:
+    """Windows in which nothing is done to the component: those that mute it, its group, or the whole pack."""
+    return tuple(
+        one.when
+        for one in placed.pack.maintenance
+        if one.mute and (one.component in {None, name}) and (one.group is None or one.group == placed.component.group)
+    )

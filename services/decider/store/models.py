@@ -105,7 +105,7 @@ class GrantRow(Base):  # type: ignore[misc, valid-type]
     epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
     lease_s: Mapped[float] = mapped_column(Float, server_default="300")
     """By which a renewal prolongs it, from then on."""
-    moves: Mapped[dict[str, float]] = mapped_column(JSONB, server_default="{}")
+    moves: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     """Settings that the run moves, by name: +1 up, -1 down."""
 
 

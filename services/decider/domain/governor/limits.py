@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from services.decider.domain.governor.damping import damped_until, moves_of
 from services.decider.domain.model import Inputs, Target
-from services.decider.domain.vocabulary import Reason
-from shared.packs import Category, FreezeWindow
+from services.decider.domain.vocabulary import CaseKind, Reason
+from shared.packs import Category
+from shared.packs.schedule import Schedule
+
+if TYPE_CHECKING:
+    from services.decider.domain.options import Option
 
 SERVES_NOBODY = frozenset({Category.CRASH, Category.HANG})
 
@@ -19,17 +25,21 @@ class Refusal:
     words: str
 
 
-def refusals(inputs: Inputs, target: Target, playbook: str, category: Category) -> list[Refusal]:
+def refusals(inputs: Inputs, target: Target, option: Option) -> list[Refusal]:
     """Every limit that holds now, the most basic first; empty: nothing is in the way."""
     found = (
         _switched_off(inputs),
         _busy(target),
         _frozen(inputs, target),
-        _cooling(inputs, target, playbook),
-        _budget(target),
+        _cooling(inputs, target, option.playbook),
+        *_budgets(target, option),
         _targets(target),
-        _min_healthy(target, category),
+        _min_healthy(target, option.cause.category),
+        _group_share(target, option.cause.category),
         Refusal(Reason.STORM, target.storm) if target.storm else None,
+        _maintained(inputs, target),
+        *_tuning(inputs, target),
+        _oscillating(inputs, target, option),
     )
     return [refusal for refusal in found if refusal is not None]
 
@@ -46,8 +56,16 @@ def _busy(target: Target) -> Refusal | None:
 
 def _frozen(inputs: Inputs, target: Target) -> Refusal | None:
     for window in target.policy.freeze:
-        if FreezeWindow.parse(window).covers(inputs.now):
+        if Schedule.parse(window).covers(inputs.now):
             return Refusal(Reason.FROZEN, f"the freeze {window} (UTC) is on")
+    return None
+
+
+def _maintained(inputs: Inputs, target: Target) -> Refusal | None:
+    """What happens in maintenance is people's doing: neither healed nor tuned."""
+    for window in target.maintenance:
+        if Schedule.parse(window).covers(inputs.now):
+            return Refusal(Reason.MAINTENANCE, f"{target.name} is in maintenance ({window}, UTC)")
     return None
 
 
@@ -58,11 +76,28 @@ def _cooling(inputs: Inputs, target: Target, playbook: str) -> Refusal | None:
     return Refusal(Reason.COOLING_DOWN, f"{playbook} may run on {target.name} again at {until:%H:%M:%S} UTC")
 
 
-def _budget(target: Target) -> Refusal | None:
-    spent, allowed = target.ledger.granted_last_hour, target.policy.actions_per_hour
-    if spent < allowed:
-        return None
-    return Refusal(Reason.BUDGET_SPENT, f"{spent} of {allowed} actions of this hour are spent in {target.pack}")
+def _budgets(target: Target, option: Option) -> list[Refusal]:
+    ledger, policy = target.ledger, target.policy
+    budgets = (
+        (Reason.BUDGET_SPENT, ledger.granted_last_hour, policy.actions_per_hour, f"in {target.pack}"),
+        (
+            Reason.COMPONENT_BUDGET_SPENT,
+            ledger.granted_here_last_hour,
+            policy.component_actions_per_hour,
+            f"on {target.name}",
+        ),
+        (
+            Reason.PLAYBOOK_BUDGET_SPENT,
+            ledger.playbook_last_hour.get(option.playbook, 0),
+            option.spec.actions_per_hour,
+            f"of {option.playbook}",
+        ),
+    )
+    return [
+        Refusal(reason, f"{spent} of {allowed} actions of this hour are spent {where}")
+        for reason, spent, allowed, where in budgets
+        if allowed is not None and spent >= allowed
+    ]
 
 
 def _targets(target: Target) -> Refusal | None:
@@ -86,3 +121,38 @@ def _min_healthy(target: Target, category: Category) -> Refusal | None:
         return None
     words = f"{group.others_healthy} of {group.size} in group {group.name} would stay healthy, {least:.0%} must"
     return Refusal(Reason.MIN_HEALTHY, words)
+
+
+def _group_share(target: Target, category: Category) -> Refusal | None:
+    """Of a group only so many are acted on at once, so that what is wrong with an action shows before all had it."""
+    group = target.group
+    if group is None or (target.is_down and category in SERVES_NOBODY):
+        return None
+    allowed = max(1, int(group.size * target.policy.max_group_share))
+    if group.others_busy < allowed:
+        return None
+    words = f"{group.others_busy} of at most {allowed} of group {group.name} are being acted on"
+    return Refusal(Reason.GROUP_SHARE, words)
+
+
+def _tuning(inputs: Inputs, target: Target) -> list[Refusal]:
+    """Nothing is tuned where something is being, or has just been, healed: neither would know what came of it."""
+    if inputs.case.kind is not CaseKind.RECOMMENDATION:
+        return []
+    found = []
+    if target.ledger.incident_open or target.is_down:
+        found.append(Refusal(Reason.INCIDENT_FIRST, f"{target.name} is in trouble: nothing is tuned meanwhile"))
+    acted_at = target.ledger.last_acted_at
+    if acted_at is not None and (inputs.now - acted_at).total_seconds() < target.policy.settle_s:
+        words = f"{target.name} was acted on at {acted_at:%H:%M:%S} UTC and settles for {target.policy.settle_s:g} s"
+        found.append(Refusal(Reason.SETTLING, words))
+    return found
+
+
+def _oscillating(inputs: Inputs, target: Target, option: Option) -> Refusal | None:
+    for setting, direction in moves_of(inputs.case, target, option.spec).items():
+        until = damped_until(target.ledger.moves, setting, direction, target.policy.settle_s)
+        if until is not None and until > inputs.now:
+            words = f"{setting} was moved the other way: it may be moved back at {until:%H:%M:%S} UTC"
+            return Refusal(Reason.OSCILLATING, words)
+    return None

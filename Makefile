@@ -9,7 +9,7 @@ comma := ,
 PYTHON := $(VENV)/bin/python
 HOMEOSTAT := $(VENV)/bin/homeostat
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
-# Processes for tests that wait more than they work, each with servers of its own.
+# Processes for tests, each with servers of its own.
 WORKERS ?= 2
 DATA := $(if $(HOMEOSTAT_BENCH_DATA),$(HOMEOSTAT_BENCH_DATA),$(wildcard ../shared/data))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
@@ -49,7 +49,7 @@ lint: install ## Style, types and architecture
 	@$(HOMEOSTAT) contracts --check
 
 unit: install ## Tests without servers
-	@$(VENV)/bin/pytest tests/unit $(wildcard tests/patterns)
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal tests/unit $(wildcard tests/patterns)
 
 integration: install ## Tests on a real NATS and PostgreSQL
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m 'not slow and not containers' --durations 10 tests/integration tests/contract

@@ -26,6 +26,7 @@ fi
 cat >"$home/run" <<INNER
 set -e
 cd '$home/homeostat'
+unset TMPDIR
 export HOME='$home' UV_PYTHON='$python' UV_CACHE_DIR='$home/cache' PATH='$(dirname "$python"):/usr/local/bin:/usr/bin:/bin'
 $1
 INNER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +27,13 @@ from shared.settings import SERVICES, ServiceSettings
 from tests.containers.servers import ContainerServers, container_servers
 
 TEMPLATE = "homeostat_template"
+
+
+def pytest_configure() -> None:
+    """Interrupts reach what the tests start, even when the tests run in a script's background or under `nohup`."""
+    for name in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(name) is signal.SIG_IGN:
+            signal.signal(name, signal.default_int_handler)
 
 
 @dataclass(frozen=True)

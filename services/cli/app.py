@@ -16,7 +16,9 @@ from services.cli import (
     observe,
     operate,
     packs,
+    record,
     silences,
+    trust,
 )
 
 app = typer.Typer(
@@ -36,7 +38,9 @@ app.command()(observe.events)
 app.command()(decide.verify)
 app.command()(decide.calibration)
 app.command()(decide.simulate)
+app.command()(trust.explain)
 app.command()(logs.logs)
+app.command()(record.record)
 app.command()(act.approve)
 app.command()(act.reject)
 app.command()(act.heal)

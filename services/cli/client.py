@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,20 @@ class Client:
                 if "data" in found:
                     yield found.get("id", ""), found.get("event", ""), json.loads(found["data"])
                 found = {}
+
+    def lines(self, path: str, params: Mapping[str, str | Sequence[str]]) -> Iterator[str]:
+        """The lines of a long answer, as they come."""
+        import httpx
+
+        url = self.connection.url + path
+        try:
+            with httpx.stream("GET", url, params=params, headers=self._headers(), timeout=TIMEOUT_S) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refused(response)
+                yield from response.iter_lines()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self.unreachable(error) from None
 
     def unreachable(self, error: Exception) -> Exception:
         reason = str(error) or type(error).__name__

@@ -34,7 +34,7 @@ def verify(
     if decision is None:
         done = client.get("/api/decisions/recompute", limit=limit)
     else:
-        done = client.get(f"/api/decisions/{_found(client, decision)}/recompute")
+        done = client.get(f"/api/decisions/{decision_named(client, decision)}/recompute")
     if as_json:
         print_json(done)
     else:
@@ -51,7 +51,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _found(client: Client, wanted: str) -> str:
+def decision_named(client: Client, wanted: str) -> str:
+    """The id of the one recorded decision that begins with `wanted`. Raises typer.Exit for none or several."""
     known = [one["decision_id"] for one in client.get("/api/autonomous/decisions", limit=500)]
     found = sorted({one for one in known if one.startswith(wanted.lower())})
     if len(found) != 1:

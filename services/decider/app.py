@@ -15,6 +15,7 @@ from services.decider.handlers import (
     Review,
     StormBook,
     World,
+    explain,
 )
 from services.decider.settings import Settings
 from services.decider.store import Base
@@ -22,6 +23,7 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
+from shared.contracts.governance import Explain
 from shared.contracts.healer import LeaseRenewal, Outcome, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
@@ -60,6 +62,7 @@ def build(settings: Settings) -> Service:
     service.bus.on(LeaseRenewal, governor.renewal)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
+    service.bus.answer("explain", Explain, explain)
     service.bus.answer("recompute", Recompute, review.recompute)
     service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from services.healer.clients.spawn import Spawner
+from services.healer.clients.spawn import Spawner, leave_signals_to_children
 from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
 from services.healer.settings import Settings
 from services.healer.store.models import Base
@@ -38,6 +38,7 @@ def build(settings: Settings) -> Service:
     service = Service(Settings.SERVICE, settings, Base.metadata)
     dsn = database_url(service.name, settings, "postgresql").render_as_string(hide_password=False)
     journal = Journal(service.units)
+    leave_signals_to_children()
     spawner = Spawner(os.environ)
     health, leases = HealthBook(), LeaseBook()
     guard = Guard(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +31,7 @@ from shared.bus import dlq
 from shared.bus.consume import HANDLE_LIMIT_S, Consumer
 from shared.bus.decode import decode, explain
 from shared.bus.delivery import CommandTrace, Delivery, Route, is_conflict
+from shared.bus.stored import stored
 from shared.bus.streams import EVENTS, INGEST
 from shared.bus.watch import Watch
 from shared.contracts.base import Event
@@ -200,6 +202,10 @@ class Bus:
             raise BusRequestError(refused)
         return reply.model_validate_json(message.data)
 
+    def stored(self, stream: str, subjects: Sequence[str], since: datetime, until: datetime) -> AsyncIterator[Msg]:
+        """Messages of `subjects` that were stored in [since, until], oldest first; see `shared.bus.stored`."""
+        return stored(self.broker.connection, self.service, stream, subjects, since, until)
+
     # ---- life
 
     async def start(self) -> None:
@@ -211,6 +217,7 @@ class Bus:
         for watch in self.watches:
             await watch.caught_up.wait()
         await self.broker.start()
+        await self.broker.connection.flush()  # the server knows now what is answered here: others may ask
         for durable, consumer in self._consumers.items():
             self._spawn(consumer.run(self.broker.connection, self._inbox_prefix.decode()), durable)
         self._spawn(self._mind_lag(), "lag")
@@ -220,8 +227,8 @@ class Bus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.connected = False  # before it is so: a connection that is closed on purpose is not lost
         await self.broker.stop()
-        self.connected = False
 
     def stuck(self) -> list[str]:
         """Consumers with messages waiting and none tried for a while: the sign of a silent stall."""

@@ -19,14 +19,29 @@ class Verdict(StrEnum):
     ABSTAIN = "abstain"
 
 
+class CriterionScore(Wire):
+    """What one criterion adds to a score: `worth` (0–1, more is better) × `weight` (share of all) = `contribution`."""
+
+    name: str
+    worth: Probability
+    weight: Probability
+    contribution: Probability
+    words: str = ""
+
+
 class Alternative(Wire):
     """A playbook that was considered."""
 
     playbook: str
     score: float
     criteria: dict[str, float] = {}
+    """Each criterion's worth, 0–1."""
     rejected_because: str = ""
     """Empty for the chosen one."""
+    component: str = ""
+    """The one that it would be run on."""
+    scores: tuple[CriterionScore, ...] = ()
+    """Each criterion with its weight; their contributions add up to the score."""
 
 
 class Plan(Wire):
@@ -161,6 +176,8 @@ class Simulated(Wire):
     verdict: Verdict
     reason: str
     playbook: str | None
+    component: str = ""
+    """The one that it would be run on."""
     confidence: Probability
     threshold: Probability
     risk: Probability

@@ -46,6 +46,7 @@ from shared.packs.model import (
     TcpProbe,
     Traffic,
     Validation,
+    Weights,
     parse_quantity,
 )
 
@@ -93,5 +94,6 @@ __all__ = [
     "TcpProbe",
     "Traffic",
     "Validation",
+    "Weights",
     "parse_quantity",
 ]

@@ -36,7 +36,7 @@ from shared.packs.playbook import (
     Step,
     Validation,
 )
-from shared.packs.policy import FreezeWindow, Policy
+from shared.packs.policy import FreezeWindow, Policy, Weights
 from shared.packs.schedule import Maintenance
 from shared.packs.watch import (
     PROBE_KINDS,
@@ -116,6 +116,7 @@ __all__ = [
     "TcpProbe",
     "Traffic",
     "Validation",
+    "Weights",
     "parse_quantity",
 ]
 

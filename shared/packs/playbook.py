@@ -91,6 +91,8 @@ class Playbook(Part):
     """What follows a failure: another playbook, or `page-a-human`."""
     risk: Probability | None = None
     """Said by the author; by default estimated from the actions."""
+    cost: Probability | None = None
+    """What a run costs, from nothing to 1, said by the author; by default estimated from the work it interrupts."""
     confidence: Probability | None = None
     """Threshold of this playbook; by default the policy's."""
     cooldown_s: Annotated[float, Field(ge=0)] = 30

@@ -7,13 +7,39 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.contracts.base import Probability, Token
 from shared.packs.base import Part, Seconds
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MOMENT = re.compile(r"(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):([0-5]\d)", re.IGNORECASE)
+
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+class Weights(Part):
+    """What counts how much when several playbooks might help; only the proportions matter."""
+
+    benefit: Weight = 0.30
+    """That the trouble ends, the more the severer it is."""
+    confidence: Weight = 0.25
+    """How sure that is."""
+    risk: Weight = 0.20
+    """That little can go wrong."""
+    cost: Weight = 0.05
+    """That little work is interrupted, or what the playbook's author says it costs."""
+    reversibility: Weight = 0.10
+    """That it can be undone."""
+    time: Weight = 0.10
+    """That it is over soon."""
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> Weights:
+        if sum(self.model_dump().values()) <= 0:
+            raise ValueError("all weights are zero: give at least one criterion a weight above zero")
+        return self
 
 
 class Policy(Part):
@@ -45,6 +71,8 @@ class Policy(Part):
     strategy: Literal["fixed", "ab", "thompson"] = "fixed"
     """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
     best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
+    weights: Weights = Weights()
+    """Of the criteria by which playbooks are compared, once every limit is kept."""
     freeze: tuple[str, ...] = ()
     """Windows in UTC in which nothing is changed: `Fri 16:00/Mon 08:00`, `daily 22:00/06:00`, `0 2 1 * * for 2h`."""
     business_hours: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import random
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nats
@@ -17,6 +18,7 @@ from services.cli.demo.recorder import ignore_error
 from services.cli.demo.run import checkout, stage
 from services.cli.local import LocalPlatform
 from services.cli.stoppable import run_stoppable
+from shared.embedded import EmbeddedServers, PostgresDatabase
 from tests.chaos.rounds import Plan, play
 
 
@@ -26,8 +28,19 @@ async def main(rounds: int, seed: int) -> bool:
     rng = random.Random(seed)
     failed = 0
     with tempfile.TemporaryDirectory(prefix="homeostat-chaos-") as folder:
-        platform = LocalPlatform(Path(folder) / "data", extra_databases=["shop"])
-        async with platform, stage(platform, checkout(), console, quiet=True, adapt=without_limits) as scene:
+        platform = LocalPlatform(Path(folder) / "data")
+        # A server of the shop's own: what is killed is Homeostat's, and a shop without its database would rightly fail.
+        servers = EmbeddedServers(Path(folder) / "shop", databases=[PostgresDatabase("shop", "shop")])
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(servers)
+            await stack.enter_async_context(platform)
+            shop = stage(
+                *(platform, checkout(), console),
+                quiet=True,
+                adapt=without_limits,
+                database_url=servers.postgres_dsn("shop", "shop"),
+            )
+            scene = await stack.enter_async_context(shop)
             client = await nats.connect(
                 platform.servers.nats_url("admin"), max_reconnect_attempts=-1, error_cb=ignore_error
             )

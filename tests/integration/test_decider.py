@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+import pytest
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -37,6 +38,7 @@ from shared.contracts.decider import (
 from shared.contracts.detector import DetectionMethod, Incident, Swept, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest, PackApplied
+from shared.contracts.governance import Explain, Explained
 from shared.contracts.healer import Outcome, Result, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.predictor import Moment, Prediction
@@ -249,6 +251,26 @@ async def test_every_decision_can_be_made_again_from_its_record(platform: Platfo
             ruling = decide(load_inputs(row["context_data"]))
             assert (ruling.verdict.value, ruling.reason.value) == (row["verdict"], row["reason"])
             assert ruling.explanation == row["event"]["explanation"]
+
+
+async def test_a_decision_is_explained_with_criteria_limits_evidence_and_what_would_have_turned_it(
+    platform: Platform, eventually: Eventually
+) -> None:
+    async with running(platform, eventually, pack("assist")) as world:
+        gone = incident()
+        await world.says(gone, diagnosis(gone))
+        (ask,) = await world.decided(gone.case_id, "mode-assist")
+        found = await asks(world, "explain", Explain(decision_id=ask.decision_id), Explained)
+        assert (found.playbook, found.reason, found.model_version) == ("restart", "mode-assist", 0)
+        assert found.objectives is not None
+        assert sum(found.objectives.weights.values()) == pytest.approx(1.0)
+        (restart,) = found.alternatives
+        assert sum(one.contribution for one in restart.scores) == pytest.approx(restart.score, abs=1e-3)
+        assert [one.rule for one in found.constraints if not one.kept] == ["mode-assist"]
+        assert found.evidence[0].startswith("cause crash of payments")
+        assert found.counterfactual == ask.counterfactual
+        (row,) = await world.rows("select * from autonomous_decisions")
+        assert (row["id"], row["chosen_action"]) == (ask.decision_id, "restart")
 
 
 async def test_in_mode_observe_it_is_said_and_not_done(platform: Platform, eventually: Eventually) -> None:

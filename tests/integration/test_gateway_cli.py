@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.app import app
+from services.cli.bench._patterns_suite import scenarios
+from shared.contracts.base import Category
 from shared.contracts.decider import Answer, Answered, Verdict
 from shared.contracts.detector import Transition
+from shared.contracts.ingest import Check, CheckKind, CheckResult
 from shared.outbox import Unit
 from tests.conftest import Platform
 from tests.integration.test_gateway import ADMIN, PACK, Gateway, decision, incident, peer, started, tell_story
@@ -57,6 +61,41 @@ async def test_a_pack_is_compared_applied_listed_and_removed(homeostat: Run, pac
     assert "shop" in (await homeostat("pack", "list")).output
     assert "no longer in force" in (await homeostat("pack", "remove", "shop")).output
     assert "No packs" in (await homeostat("pack", "list")).output
+
+
+async def test_a_failure_is_recorded_with_its_label_and_can_be_played_again(
+    homeostat: Run, gateway: Gateway, pack_file: Path, tmp_path: Path
+) -> None:
+    await homeostat("pack", "apply", str(pack_file))
+    async with peer(gateway.platform, "detector") as detector:
+        for result in (CheckResult.OK, CheckResult.REFUSED):
+            await detector.bus.publish(
+                Check(at=datetime.now(UTC), component="orders", probe="orders-http", kind=CheckKind.HTTP, result=result)
+            )
+    folder = tmp_path / "recordings"
+    since = ("--onset", "2s", "--recovered", "0s", "--out", str(folder))
+    told = await homeostat("record", "orders-away", "--component", "orders", "--cause", "crash", *since)
+    assert "2 messages" in told.output
+    (scenario,) = scenarios(folder)
+    assert scenario.label is not None
+    assert (scenario.label.component, scenario.label.causes) == ("orders", (Category.CRASH,))
+    assert [event.result for _, event in scenario.messages() if isinstance(event, Check)] == [
+        CheckResult.OK,
+        CheckResult.REFUSED,
+    ]
+    assert "process" not in await asyncio.to_thread((folder / "orders-away" / "scenario.yaml").read_text)
+
+
+async def test_a_recording_without_a_label_or_of_nothing_is_refused_in_one_line(
+    homeostat: Run, pack_file: Path, tmp_path: Path
+) -> None:
+    assert "needs its label" in (await homeostat("record", "x", "--component", "orders", code=2)).output
+    await homeostat("pack", "apply", str(pack_file))
+    where = ("--out", str(tmp_path))
+    assert "nothing was reported" in (await homeostat("record", "x", "--before", "1s", *where, code=1)).output
+    assert "can be kept" in (await homeostat("record", "x", "--before", "90d", *where, code=1)).output
+    label = ("--component", "nobody", "--cause", "crash", "--onset", "1m", "--recovered", "0s")
+    assert "has no component nobody" in (await homeostat("record", "x", *label, *where, code=2)).output
 
 
 async def test_the_story_of_a_case_is_told_from_first_sign_to_end(

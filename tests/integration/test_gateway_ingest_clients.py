@@ -139,8 +139,8 @@ def ended_series() -> float:
     return REGISTRY.get_sample_value(LEFT_OUT, {"protocol": "remote-write", "reason": "stale"}) or 0.0
 
 
-async def sender_token(client: httpx.AsyncClient, folder: Path) -> Path:
-    made = (await client.post("/api/tokens", json={"name": "prometheus", "role": "sender"})).json()["data"]
+async def sender_token(client: httpx.AsyncClient, folder: Path, role: str = "sender") -> Path:
+    made = (await client.post("/api/tokens", json={"name": "prometheus", "role": role})).json()["data"]
     token = folder / "token"
     token.write_text(made["token"])
     return token
@@ -263,6 +263,38 @@ async def test_amtool_adds_an_alert_as_if_to_an_alertmanager(
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
     assert [subject for subject, _ in await stored(platform)] == ["incidents/cart"]
+
+
+async def test_amtool_sees_what_is_wrong_as_if_in_an_alertmanager(
+    platform: Platform, eventually: Eventually, tmp_path: Path
+) -> None:
+    amtool = binary("amtool")
+    async with serving(platform) as gateway, incidents_heard(platform) as heard:
+        token = await sender_token(gateway.client, tmp_path, "operator")
+        (tmp_path / "http.yml").write_text(f"authorization: {{credentials_file: {token}}}\n")
+        asking = [amtool, f"--alertmanager.url={gateway.url}", f"--http.config.file={tmp_path / 'http.yml'}"]
+
+        async def told(*words: str) -> str:
+            command = [*asking, "alert", *words]
+            done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20)
+            assert done.returncode == 0, done.stderr
+            return str(done.stdout)
+
+        await told("add", "DiskFull", "service=cart", "severity=critical", "--annotation=summary=no room left")
+        await eventually(lambda: heard, within_s=30)
+
+        async def shown() -> bool:
+            return bool((await gateway.client.get("/api/v2/alerts")).json())
+
+        await eventually(shown)
+        everything = await told("query", "-o", "extended")
+        assert "cart" in everything
+        assert "no room left" in everything
+        assert "diskfull" in await told("query", "component=cart", "severity=~crit.*")
+        assert "diskfull" not in await told("query", "severity=warning")
+        refused = await gateway.client.get("/api/v2/alerts", params={"filter": "severity"})
+        assert refused.status_code == 400
+        assert (await gateway.client.get("/api/v2/status")).json()["versionInfo"]["version"]
 
 
 async def test_when_all_places_are_taken_further_reports_are_put_off(platform: Platform) -> None:

@@ -30,6 +30,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/explain",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -52,6 +53,8 @@ VIEWERS = {
     "GET /api/situations",
     "GET /api/statistics",
     "GET /api/trace/{case}",
+    "GET /api/v2/alerts",
+    "GET /api/v2/status",
     "POST /api/packs/diff",
     "POST /api/packs/validate",
 }
@@ -66,6 +69,8 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "POST /api/autonomous/decide",
+    "GET /api/recordings",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",
     "POST /api/decisions/{decision_id}/reject",

@@ -94,7 +94,9 @@ async def run(options: Options, console: Console) -> bool:
 class Stage:
     """The shop under Homeostat's care, and everything that watches both."""
 
-    def __init__(self, platform: LocalPlatform, root: Path, console: Console, quiet: bool) -> None:
+    def __init__(
+        self, platform: LocalPlatform, root: Path, console: Console, quiet: bool, database_url: str | None
+    ) -> None:
         from examples.shop.control import Shop
 
         self.began = datetime.now(UTC)
@@ -102,7 +104,7 @@ class Stage:
         self._platform = platform
         base_port = _free_block(8)
         data_dir = platform.data_dir.path / "shop"
-        self.shop = Shop(data_dir, base_port, platform.dsn("shop"))
+        self.shop = Shop(data_dir, base_port, database_url or platform.dsn("shop"))
         names = ("edge", "catalog", "orders", "payments", "provider_a", "provider_b", "worker", "loadgen")
         self.variables = {
             "data_dir": str(data_dir),
@@ -176,9 +178,13 @@ async def stage(
     *,
     quiet: bool = False,
     adapt: Callable[[Pack], Pack] = lambda pack: pack,
+    database_url: str | None = None,
 ) -> AsyncIterator[Stage]:
-    """The shop, open and under the care of `platform` with its (adapted) pack; closed at the end in any case."""
-    scene = Stage(platform, root, console, quiet)
+    """The shop, open and under the care of `platform` with its (adapted) pack; closed at the end in any case.
+
+    `database_url`: of the shop's own database, if it doesn't lie on the platform's server.
+    """
+    scene = Stage(platform, root, console, quiet, database_url)
     scene.pack = adapt(scene.pack)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, scene.shop.stop)

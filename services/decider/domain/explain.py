@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from services.decider.domain.model import Inputs
 from services.decider.domain.options import Option
-from services.decider.domain.scoring import WEIGHTS
 from services.decider.domain.vocabulary import MEANING, CaseKind, Reason, Verdict
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def _of_option(inputs: Inputs, ruling: Ruling, option: Option) -> list[str]:
         if record is not None and record.runs
         else "it has no record here yet"
     )
-    parts = ", ".join(f"{name} {option.criteria[name]:.2f}×{weight:.2f}" for name, weight in WEIGHTS.items())
+    parts = ", ".join(f"{one.name} {one.worth:.2f}×{one.weight:.2f}" for one in option.criteria)
     return [
         f"Confidence {option.confidence:.0%}, needed {option.threshold:.0%}: {known}.",
         f"{option.risk_words[0].upper()}{option.risk_words[1:]}; the limit is {ruling.risk_max:.0%}.",
@@ -69,6 +68,27 @@ def _tried(inputs: Inputs) -> list[str]:
         return []
     told = ", ".join(f"{one.playbook} ({one.result.value})" for one in inputs.case.tried[-5:])
     return [f"Tried before in this case: {told}."]
+
+
+def evidence(inputs: Inputs, ruling: Ruling) -> tuple[str, ...]:
+    """The facts that a decision rests on, one a line: causes, records, runs of this case, health."""
+    case = inputs.case
+    told = [
+        f"cause {one.category.value} of {one.component} ({one.signature}), {one.confidence:.0%} sure"
+        for one in case.causes[:MAX_ALTERNATIVES]
+    ]
+    signatures = {one.signature for one in case.causes}
+    told += [
+        f"{one.playbook} helped in {one.successes} of {one.runs} runs on {one.signature}"
+        for one in inputs.records
+        if one.runs and one.signature in signatures
+    ]
+    told += [f"{one.playbook} ended {one.result.value} on {one.component} in this case" for one in case.tried[-5:]]
+    target = inputs.targets.get(ruling.component)
+    if target is not None:
+        told.append(f"{target.name} is {target.health}, with {target.error_count} errors lately")
+        told.append(f"{target.dependents} of {target.others} components depend on {target.name}")
+    return tuple(told)
 
 
 def why(option: Option, chosen: Option | None) -> str:

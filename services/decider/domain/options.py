@@ -9,7 +9,7 @@ from services.decider.domain import confidence as conf
 from services.decider.domain import risk as risks
 from services.decider.domain.context import when_context
 from services.decider.domain.model import Case, Cause, Inputs, Target
-from services.decider.domain.scoring import criteria, expected_time_s, score
+from services.decider.domain.scoring import Criterion, criteria, expected_time_s, score
 from services.decider.domain.vocabulary import CaseKind, Reason
 from shared.packs import AutomationLevel, Category, FileBackup, Playbook, Step, Validation
 from shared.packs.actions.programs import ProcessAction
@@ -38,7 +38,7 @@ class Option:
     risk_words: str
     risk_max: float
     level: AutomationLevel
-    criteria: dict[str, float]
+    criteria: tuple[Criterion, ...]
     score: float
     expected_success: float
     expected_time_s: float
@@ -163,7 +163,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
     if inputs.case.requested:
         sure = replace(sure, confidence=cause.confidence)
     risk = risks.assess(playbook, target, inputs.now)
-    values = criteria(inputs.case, playbook, record, sure=sure, risk=risk.total)
+    values = criteria(inputs.case, playbook, record, sure=sure, risk=risk.total, target=target)
     option = Option(
         component=target.name,
         playbook=name,

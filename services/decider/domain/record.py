@@ -13,6 +13,9 @@ _CASE = TypeAdapter(Case)
 
 Json = dict[str, Any]
 
+WEIGHTS_BEFORE = {"benefit": 0.30, "confidence": 0.30, "risk": 0.20, "cost": 0.0, "reversibility": 0.10, "time": 0.10}
+"""Those of records of before a pack could declare them."""
+
 
 def dump_inputs(inputs: Inputs) -> Json:
     dumped: Json = _INPUTS.dump_python(inputs, mode="json")
@@ -20,15 +23,14 @@ def dump_inputs(inputs: Inputs) -> Json:
 
 
 def load_inputs(record: Json) -> Inputs:
-    """The inputs again. A record of before there were models of confidence was decided by `record-shift`."""
-    if "model" not in record:
-        before = {"confidence_model": "record-shift"}
-        targets = {
-            name: {**target, "policy": {**before, **target["policy"]}}
-            for name, target in record.get("targets", {}).items()
-        }
-        record = {**record, "targets": targets}
-    return _INPUTS.validate_python(record)
+    """The inputs again, those of former releases as they were decided then."""
+    before: Json = {"weights": WEIGHTS_BEFORE}
+    if "model" not in record:  # of before there were models of confidence
+        before["confidence_model"] = "record-shift"
+    targets = {
+        name: {**target, "policy": {**before, **target["policy"]}} for name, target in record.get("targets", {}).items()
+    }
+    return _INPUTS.validate_python({**record, "targets": targets})
 
 
 def dump_case(case: Case) -> Json:

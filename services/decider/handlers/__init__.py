@@ -2,6 +2,7 @@
 
 from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
+from services.decider.handlers.explaining import explain
 from services.decider.handlers.governor import Governor
 from services.decider.handlers.people import People
 from services.decider.handlers.review import Review
@@ -18,4 +19,5 @@ __all__ = [
     "Review",
     "StormBook",
     "World",
+    "explain",
 ]

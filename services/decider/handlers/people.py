@@ -84,6 +84,7 @@ class People:
             verdict=decider.Verdict(ruling.verdict.value),
             reason=ruling.reason.value,
             playbook=ruling.option.playbook if ruling.option else None,
+            component=ruling.component,
             confidence=ruling.confidence,
             threshold=ruling.threshold,
             risk=ruling.risk,

@@ -128,8 +128,15 @@ def _alternative(option: Option, chosen: Option | None) -> decider.Alternative:
     return decider.Alternative(
         playbook=option.playbook,
         score=option.score,
-        criteria=option.criteria,
+        criteria={one.name: one.worth for one in option.criteria},
         rejected_because="" if is_chosen else why(option, chosen),
+        component=option.component,
+        scores=tuple(
+            decider.CriterionScore(
+                name=one.name, worth=one.worth, weight=one.weight, contribution=one.contribution, words=one.words
+            )
+            for one in option.criteria
+        ),
     )
 
 

@@ -58,29 +58,29 @@ class Handlers:
 
     async def incident(self, event: Incident, unit: Unit) -> None:
         """Conclusive patterns are diagnosed at once, others when their neighbours have had time to raise alarm."""
-        if not await store.take_incident(unit.session, event, unit.now):
+        if not await store.incidents.take_incident(unit.session, event, unit.now):
             return
         neighbours = await self._touched_by(event.component, unit)
         if not event.is_open:
             outlived = self.patience.symptom_grace + timedelta(seconds=0.1)
-            await store.look_again(unit.session, neighbours, unit.now + outlived, but=event.case_id)
+            await store.incidents.look_again(unit.session, neighbours, unit.now + outlived, but=event.case_id)
             return
-        await store.look_again(unit.session, neighbours, unit.now + self.patience.settle, but=event.case_id)
+        await store.incidents.look_again(unit.session, neighbours, unit.now + self.patience.settle, but=event.case_id)
         if is_conclusive(event.pattern):
-            found = await store.one_open(unit.session, event.case_id)
+            found = await store.incidents.one_open(unit.session, event.case_id)
             if found is not None:
                 await self._look(unit, found)
         else:
-            await store.sooner(unit.session, event.case_id, unit.now + self.patience.settle)
+            await store.incidents.sooner(unit.session, event.case_id, unit.now + self.patience.settle)
 
     async def anomaly(self, event: Anomaly, unit: Unit) -> None:
         """Evidence for the component's open incidents."""
-        await store.take_anomaly(unit.session, translate.anomaly(event), event.at)
+        await store.evidence.take_anomaly(unit.session, translate.anomaly(event), event.at)
         await self._soon(unit, event.component)
 
     async def change(self, event: Change, unit: Unit) -> None:
         """A change may be told after the trouble that it made."""
-        await store.add_change(unit.session, event.id, translate.change(event))
+        await store.evidence.add_change(unit.session, event.id, translate.change(event))
         await self._soon(unit, event.component)
 
     async def tick(self, unit: Unit) -> None:
@@ -88,13 +88,13 @@ class Handlers:
         await self._look_at_due(unit)
 
     async def prune(self, unit: Unit) -> None:
-        await store.prune(unit.session, unit.now, self.patience.keep)
+        await store.incidents.prune(unit.session, unit.now, self.patience.keep)
         await self.topology.prune(unit)
         await self.experience.prune(unit)
 
     async def sweep(self, _request: SweepRequest, unit: Unit) -> Swept:
         """Looks at every open incident now."""
-        looked_at = await store.look_at_all(unit.session, unit.now)
+        looked_at = await store.incidents.look_at_all(unit.session, unit.now)
         told = await self._look_at_due(unit)
         summary = f"{looked_at} open incidents looked at, {told} diagnoses told"
         return Swept(at=unit.now, service="diagnoser", looked_at=looked_at, summary=summary)
@@ -107,19 +107,21 @@ class Handlers:
 
     async def _soon(self, unit: Unit, component: str) -> None:
         at = unit.now + self.patience.settle
-        await store.look_again(unit.session, {component}, at, but=None)
+        await store.incidents.look_again(unit.session, {component}, at, but=None)
 
     async def _look_at_due(self, unit: Unit) -> int:
-        return sum([await self._look(unit, found) for found in await store.due(unit.session, unit.now, BATCH)])
+        return sum(
+            [await self._look(unit, found) for found in await store.incidents.due(unit.session, unit.now, BATCH)]
+        )
 
-    async def _look(self, unit: Unit, found: store.OpenIncident) -> bool:
+    async def _look(self, unit: Unit, found: store.incidents.OpenIncident) -> bool:
         """Diagnoses one incident; True when there was something to tell."""
         seen = translate.incident(found.incident)
         diagnosis = diagnose(seen, await self._scene(unit, seen))
         told = Told.of(diagnosis, seen.pattern, seen.severity.value, found.opening)
-        last = await store.last_told(unit.session, seen.id)
+        last = await store.told.last_told(unit.session, seen.id)
         reason = revise(last.told() if last else None, told)
-        await store.set_due(unit.session, seen.id, unit.now + self.patience.review)
+        await store.incidents.set_due(unit.session, seen.id, unit.now + self.patience.review)
         if reason is Reason.UNCHANGED:
             return False
         revision = last.revision + 1 if last else 1
@@ -144,7 +146,7 @@ class Handlers:
             root_cause=event.model_dump(mode="json"),
             created_at=unit.now,
         )
-        store.add_diagnosis(unit.session, row)
+        store.told.add_diagnosis(unit.session, row)
         unit.emit(event)
         log.info(
             "diagnosis",
@@ -169,7 +171,9 @@ class Handlers:
         components = {incident.component, *graph.callees(incident.component)}
         callers = {name for name, depth in graph.callers(incident.component).items() if depth == 1}
         lately = unit.now - self.patience.symptom_grace
-        open_ones = [translate.incident(one) for one in await store.open_incidents(unit.session, components, lately)]
+        open_ones = [
+            translate.incident(one) for one in await store.incidents.open_incidents(unit.session, components, lately)
+        ]
         others = most_telling(one for one in open_ones if one.id != incident.id)
         first = min(one.opened_at for one in (incident, *others))
         since = min(first, unit.now) - timedelta(seconds=CHANGE_WINDOW_S)
@@ -178,13 +182,15 @@ class Handlers:
         return Scene(
             now=unit.now,
             incidents=[incident, *others],
-            changes=await store.changes_of(unit.session, components | callers, since),
-            anomalies=await store.anomalies_of(unit.session, components, recent),
+            changes=await store.evidence.changes_of(unit.session, components | callers, since),
+            anomalies=await store.evidence.anomalies_of(unit.session, components, recent),
             graph=graph,
             known_problems=translate.known_problems(self.packs),
             components={name: translate.component(self.packs, name) for name in components},
             log_categories=translate.log_categories(self.packs),
-            seen=await store.telemetry_of(unit.session, self._measured_with(incident, graph), first - MEASURED),
+            seen=await store.telemetry.telemetry_of(
+                unit.session, self._measured_with(incident, graph), first - MEASURED
+            ),
             judged=known.judged,
             calibrator=known.calibrator,
         )

@@ -59,12 +59,12 @@ class Experience:
         """A validated repair confirms the cause that it was for; one that was applied and taken back refutes it."""
         if outcome.case_kind is not CaseKind.INCIDENT:
             return
-        await store.hold_case(unit.session, outcome.case_id)
-        label = await store.label_since(unit.session, outcome.case_id, outcome.finished_at)
+        await store.experience.hold_case(unit.session, outcome.case_id)
+        label = await store.experience.label_since(unit.session, outcome.case_id, outcome.finished_at)
         applied = outcome.applied_at is not None
         end = End(outcome.result.value)
         right = was_right(end, applied=applied, dry_run=outcome.dry_run, seen_to_help=label)
-        row = await store.told_before(unit.session, outcome.case_id, outcome.started_at)
+        row = await store.told.told_before(unit.session, outcome.case_id, outcome.started_at)
         if right is None or row is None:
             return
         cause = _treated(Diagnosis.model_validate(row.root_cause), outcome)
@@ -84,7 +84,7 @@ class Experience:
             "fix_s": _fix_s(outcome) if right else None,
             "at": outcome.finished_at,
         }
-        if await store.add_judgement(unit.session, columns):
+        if await store.experience.add_judgement(unit.session, columns):
             self._judged_at = unit.now
             telemetry.DIAGNOSES_JUDGED.labels(cause.category.value, str(right).lower()).inc()
             log.info(
@@ -93,15 +93,15 @@ class Experience:
 
     async def was_seen(self, event: ExternalOutcome, unit: Unit) -> None:
         """Somebody who saw it says that a repair didn't help: that counts before its validation."""
-        await store.hold_case(unit.session, event.case_id)
-        await store.keep_label(unit.session, event.case_id, event.success, event.at)
-        if not event.success and await store.refute(unit.session, event.case_id, event.at):
+        await store.experience.hold_case(unit.session, event.case_id)
+        await store.experience.keep_label(unit.session, event.case_id, event.success, event.at)
+        if not event.success and await store.experience.refute(unit.session, event.case_id, event.at):
             self._judged_at = unit.now
 
     async def known(self, unit: Unit) -> Known:
         """What has been learned, at most FRESH old."""
         if self._known is None or self._is_stale(self._known, unit.now):
-            rows = await store.judgements(unit.session, unit.now - self.keep)
+            rows = await store.experience.judgements(unit.session, unit.now - self.keep)
             judged = [row.judged() for row in rows]
             self._known = Known(judged, learn(judged), unit.now)
             _show(rows)
@@ -113,7 +113,7 @@ class Experience:
 
     async def calibration(self, request: CalibrationRequest, unit: Unit) -> Calibration:
         """How far confidences could be trusted."""
-        rows = await store.judgements(unit.session, unit.now - timedelta(days=request.days))
+        rows = await store.experience.judgements(unit.session, unit.now - timedelta(days=request.days))
         told, raw = [(row.told, row.correct) for row in rows], [(row.raw, row.correct) for row in rows]
         calibrator = (await self.known(unit)).calibrator
         return Calibration(
@@ -131,7 +131,7 @@ class Experience:
         )
 
     async def prune(self, unit: Unit) -> None:
-        await store.prune_experience(unit.session, unit.now - self.keep)
+        await store.experience.prune_experience(unit.session, unit.now - self.keep)
 
 
 def _treated(diagnosis: Diagnosis, outcome: Outcome) -> Cause | None:

@@ -65,9 +65,9 @@ class Telemetry:
         """The newest of each component, in order of name: so replicas don't wait for each other in a circle."""
         newest = {one.seen.component: one for one in told}
         for component, one in sorted(newest.items()):
-            if await store.save_telemetry(unit.session, one):
+            if await store.telemetry.save_telemetry(unit.session, one):
                 touched = {component, *self.packs.dependents_of(component)}
-                await store.look_again(unit.session, touched, unit.now + self.settle, but=None)
+                await store.incidents.look_again(unit.session, touched, unit.now + self.settle, but=None)
 
 
 def _reading(sample: Sample, batch: MetricBatch, at: datetime) -> Reading:

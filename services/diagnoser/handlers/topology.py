@@ -29,8 +29,10 @@ class Topology:
         at = min(event.at, unit.now)
         if event.callee == event.component or at < unit.now - self.trust.window:
             return
-        edge = store.CallsSeen(event.component, event.callee, event.count, event.errors, event.duration_sum_ms, at)
-        count = await store.take_calls(unit.session, edge, at - self.trust.window)
+        edge = store.calls.CallsSeen(
+            event.component, event.callee, event.count, event.errors, event.duration_sum_ms, at
+        )
+        count = await store.calls.take_calls(unit.session, edge, at - self.trust.window)
         if count - event.count < self.trust.min_count <= count:
             self._read_at = None
 
@@ -38,7 +40,7 @@ class Topology:
         """Declared and observed calls; the latter at most FRESH old."""
         if self._read_at is None or unit.now - self._read_at > FRESH:
             since = unit.now - self.trust.window
-            self._observed = await store.observed_calls(unit.session, since, self.trust.min_count)
+            self._observed = await store.calls.observed_calls(unit.session, since, self.trust.min_count)
             self._read_at = unit.now
         declared = {
             name: one.calls for applied in self.packs.packs.values() for name, one in applied.pack.components.items()
@@ -46,4 +48,4 @@ class Topology:
         return joined(declared, self._observed, unit.now, self.trust)
 
     async def prune(self, unit: Unit) -> None:
-        await store.prune_calls(unit.session, unit.now - self.trust.window)
+        await store.calls.prune_calls(unit.session, unit.now - self.trust.window)

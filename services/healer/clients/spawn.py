@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,9 +21,21 @@ from secrets import token_hex
 from services.healer.clients.processes import Identity, ProcessError, from_pid_file, heir_of, identity_of
 from shared.packs.model import Process
 
+_INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT)
 _INHERITED = ("PATH", "LANG", "HOME")
 _LOCK_TRIES = 50
 _LOCK_INTERVAL_S = 0.02
+
+
+def leave_signals_to_children() -> None:
+    """Has children begin with the default for hangups and interrupts, even where the healer itself began without
+    (under `nohup`, or in a script's background): a program keeps an ignored signal, but not a caught one.
+
+    Call it from the main thread.
+    """
+    for name in _INTERRUPTIONS:
+        if signal.getsignal(name) is signal.SIG_IGN:
+            signal.signal(name, lambda *_: None)
 
 
 @dataclass(frozen=True, slots=True)

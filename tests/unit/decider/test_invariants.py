@@ -31,8 +31,8 @@ from services.decider.domain import (
 from services.decider.domain.confidence import shifted
 from services.decider.domain.pacing import LONGEST_RETRY_S, retry_s
 from services.decider.domain.record import dump_inputs, load_inputs
-from services.decider.domain.scoring import WEIGHTS
-from shared.packs import AutomationLevel, Category, Component, FreezeWindow, Mode, Playbook, Policy
+from services.decider.domain.scoring import shares_of
+from shared.packs import AutomationLevel, Category, Component, FreezeWindow, Mode, Playbook, Policy, Weights
 from tests.unit.decider.scenes import NOW
 
 NAMES = ("a", "b")
@@ -220,8 +220,17 @@ def test_retries_are_bounded(tries: int) -> None:
     assert 0 < retry_s(tries) <= LONGEST_RETRY_S
 
 
-def test_the_weights_add_up_to_one() -> None:
-    assert abs(sum(WEIGHTS.values()) - 1.0) < 1e-9
+weights = st.builds(
+    Weights,
+    benefit=st.floats(0.01, 100),
+    **{name: st.floats(0, 100) for name in ("confidence", "risk", "cost", "reversibility", "time")},
+)
+
+
+@settings(deadline=None)
+@given(weights)
+def test_whatever_the_weights_their_shares_add_up_to_one(declared: Weights) -> None:
+    assert abs(sum(shares_of(declared).values()) - 1.0) < 1e-5
 
 
 @settings(max_examples=60, deadline=None)

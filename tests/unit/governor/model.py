@@ -2,7 +2,7 @@
 
 Their handlers, decisions, workflows, guards and records are the product's. Only what lies under them is stood in for:
 the queries, the workflow engine's log of finished steps, the things acted on, and time. A run is a coroutine that
-stops wherever its process may be killed, frozen or overtaken. Whatever must never happen raises `BrokenError` when it does.
+stops wherever its process may be killed, frozen or overtaken. Whatever must never happen raises `BrokenError`.
 """
 
 from __future__ import annotations

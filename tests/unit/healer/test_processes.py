@@ -25,7 +25,7 @@ from services.healer.clients.process_actuators import (
     signal_named,
 )
 from services.healer.clients.processes import Identity, ProcessError, from_pid_file, identity_of
-from services.healer.clients.spawn import Spawner, running
+from services.healer.clients.spawn import Spawner, leave_signals_to_children, running
 from shared.packs.component import Component, Process
 from tests.unit.healer.helpers import stubborn
 
@@ -94,6 +94,19 @@ async def test_environment_is_minimal_plus_declared(
     assert sorted(environ.read_bytes().strip(b"\0").split(b"\0")) == sorted(
         [b"HOME=/", b"PATH=" + os.environb[b"PATH"], b"PORT=8080"]
     )
+
+
+async def test_a_program_hears_hangups_even_when_the_healer_began_without(spawner: Spawner, process: Process) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        leave_signals_to_children()
+        found = (await spawner.start(process)).identity
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    await until(lambda: count(process) == 1)
+    status = Path(f"/proc/{found.pid}/status").read_text()
+    ignored = int(next(line for line in status.splitlines() if line.startswith("SigIgn")).split()[1], 16)
+    assert not ignored & 1 << (signal.SIGHUP - 1)
 
 
 async def test_restart_replaces_exactly_the_process_that_was_seen(

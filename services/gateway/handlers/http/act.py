@@ -8,6 +8,7 @@ from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Header, Path, Query, Request
+from pydantic import JsonValue
 
 from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Deps, Operator, Viewer, Wired, audit, audited
@@ -16,7 +17,7 @@ from services.gateway.handlers.http.schemas import Listing, Success
 from services.gateway.store.access import Bearer
 from shared.bus import BusRequestError
 from shared.contracts.base import Token
-from shared.contracts.decider import Answer, Answered, Verb
+from shared.contracts.decider import Answer, Answered, Simulated, Verb
 from shared.contracts.detector import Swept
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import Backup, Backups, ListBackups, Rollback, RolledBack, SweepRequest
@@ -104,6 +105,37 @@ async def request_healing(
         )
         await audit(unit, deps, request, bearer, body.component, {"playbook": body.playbook, "case_id": str(case_id)})
     return Success(data=schemas.Requested(case_id=case_id, trace=f"/api/trace/{case_id}"))
+
+
+@router.post("/api/autonomous/decide", tags=["act"])
+async def decide_now(
+    deps: Wired, request: Request, bearer: Operator, body: schemas.DecideBody
+) -> Success[schemas.Decided]:
+    """Decides about a trouble as it is described. Only with `act` is it done: as a request of the person who asks,
+    which the decider checks against every limit again."""
+    decision = await deps.bus.request("decider", "simulate", body, Simulated)
+    if not body.act:
+        return Success(data=schemas.Decided(decision=decision))
+    if decision.playbook is None:
+        remedy = "write a playbook for it, or ask for one by hand with POST /api/healing/run"
+        raise ApiError(409, "nothing-to-do", f"nothing is decided: {decision.explanation}"[:1000], remedy)
+    case_id = deps.ids()
+    async with deps.units.begin() as unit:
+        unit.emit(
+            ManualRequest(
+                id=uuid5(case_id, "request"),
+                at=unit.now,
+                case_id=case_id,
+                component=decision.component or body.component,
+                playbook=decision.playbook,
+                by=bearer.name,
+                comment=body.comment,
+            )
+        )
+        detail: dict[str, JsonValue] = {"playbook": decision.playbook, "case_id": str(case_id)}
+        await audit(unit, deps, request, bearer, body.component, detail)
+    requested = schemas.Requested(case_id=case_id, trace=f"/api/trace/{case_id}")
+    return Success(data=schemas.Decided(decision=decision, requested=requested))
 
 
 @router.post("/api/autonomous/run-cycle", tags=["act"])

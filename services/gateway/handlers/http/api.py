@@ -14,12 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.handlers.http import (
     act,
     admin,
+    alerts,
     decisions,
     live,
     logs,
     observe,
     otlp,
     packs,
+    recordings,
     reports,
     schemas,
     silences,
@@ -87,11 +89,13 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         situations.router,
         observe.router,
         logs.router,
+        alerts.router,
         reports.router,
         act.router,
         silences.router,
         packs.router,
         live.router,
+        recordings.router,
         admin.router,
     ):
         app.include_router(router)

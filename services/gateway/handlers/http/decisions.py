@@ -19,6 +19,7 @@ from shared.contracts.decider import (
     Simulate,
     Simulated,
 )
+from shared.contracts.governance import Explain, Explained
 
 router = APIRouter()
 
@@ -54,6 +55,14 @@ async def recompute_decision(deps: Wired, _bearer: Viewer, decision_id: UUID) ->
 async def simulate_decision(deps: Wired, _bearer: Viewer, body: Simulate) -> Success[Simulated]:
     """What would be decided about a trouble that there is not, everything else being as it is. Nothing is touched."""
     return Success(data=await deps.bus.request("decider", "simulate", body, Simulated))
+
+
+@router.get("/api/autonomous/explain", tags=["observe"])
+async def explain_decision(deps: Wired, _bearer: Viewer, decision_id: UUID | None = None) -> Success[Explained]:
+    """All that a decision (by default the newest) rests on: criteria with weights, limits, alternatives, evidence, the
+    rule that decided, and the smallest change that would have turned it."""
+    asked = Explain(decision_id=decision_id)
+    return Success(data=await deps.bus.request("decider", "explain", asked, Explained))
 
 
 @router.post("/api/decisions/replay", tags=["observe"])

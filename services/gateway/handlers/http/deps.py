@@ -52,6 +52,10 @@ class Deps:
     components: ComponentRule = field(default_factory=ComponentRule)
     seen: SeenSeries = field(default_factory=SeenSeries)
     otlp: OtlpMemory = field(default_factory=OtlpMemory)
+    started_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.clock()
 
 
 def deps_of(request: Request) -> Deps:

@@ -11,7 +11,7 @@ from services.gateway.domain.access import Role
 from services.gateway.domain.pack_changes import ChangeKind
 from services.gateway.domain.story import Act
 from shared.contracts.base import CaseKind, Token
-from shared.contracts.decider import Decision
+from shared.contracts.decider import Decision, Simulate, Simulated
 from shared.contracts.detector import HealthStatus, Incident
 from shared.contracts.healer import Outcome, RunProgress
 from shared.contracts.predictor import Prediction
@@ -204,6 +204,25 @@ class HealBody(BaseModel):
     comment: str = Field(default="", max_length=1024)
 
 
+class Requested(BaseModel):
+    case_id: UUID
+    trace: str = Field(description="Path at which the story of this request can be followed.")
+
+
+class DecideBody(Simulate):
+    """A trouble as it is seen, and whether what is decided is to be done."""
+
+    act: bool = Field(default=False, description="Have it done, within the limits; otherwise it is only said.")
+    comment: str = Field(default="", max_length=1024)
+
+
+class Decided(BaseModel):
+    """What was decided; with `act` also the request that was made of it."""
+
+    decision: Simulated
+    requested: Requested | None = None
+
+
 Glob = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -227,11 +246,6 @@ class SilenceInfo(BaseModel):
     ends_at: AwareDatetime
     reason: str
     created_by: str
-
-
-class Requested(BaseModel):
-    case_id: UUID
-    trace: str = Field(description="Path at which the story of this request can be followed.")
 
 
 class PhaseReport(BaseModel):

@@ -152,6 +152,19 @@ DECISION_RELIABILITY = Gauge(
     "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",
     ["chance"],
 )
+GOVERNOR_REFUSALS = Counter(
+    "homeostat_governor_refusals_total",
+    "Decisions not to act now, by the governor's limit. Many of one: see `homeostat governor`, then the pack's policy.",
+    ["reason"],
+)
+LEASES_HELD = Gauge(
+    "homeostat_leases_held", "Components that a run has the right to act on now. One that never falls: see the healer."
+)
+BUDGET_LEFT = Gauge(
+    "homeostat_governor_budget_left",
+    "Actions that are left to a pack in this hour. At 0 it waits: what it does over and over does not help.",
+    ["pack"],
+)
 FENCED = Counter(
     "homeostat_fenced_total",
     "Steps that a run did not begin because its lease was over. Any: a healer was paused or cut off; see its log.",

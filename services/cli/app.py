@@ -11,6 +11,7 @@ from services.cli import (
     describe,
     diagnosis,
     doctor,
+    governor,
     logs,
     measure,
     observe,
@@ -46,6 +47,9 @@ app.command()(act.reject)
 app.command()(act.heal)
 app.command()(act.backups)
 app.command()(act.rollback)
+app.command()(governor.governor)
+app.command("stop-acting")(governor.stop_acting)
+app.command("resume-acting")(governor.resume_acting)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.decider.handlers import (
     Casework,
     Governor,
+    GovernorView,
     Handlers,
     HealthBook,
     KnowledgeBook,
@@ -24,6 +25,7 @@ from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.governance import Explain
+from shared.contracts.governor import GovernorRequest
 from shared.contracts.healer import LeaseRenewal, Outcome, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
@@ -34,6 +36,7 @@ from shared.runtime import Service, serve
 TICK_S = 0.25
 PRUNE_S = 3_600.0
 MEASURE_S = 60.0
+GOVERNOR_S = 15.0
 
 
 def build(settings: Settings) -> Service:
@@ -60,6 +63,9 @@ def build(settings: Settings) -> Service:
     service.bus.on(ManualRequest, handlers.request)
     service.bus.on(Outcome, handlers.outcome)
     service.bus.on(LeaseRenewal, governor.renewal)
+    view = GovernorView(service.packs, storms, world.switched_off)
+    service.bus.answer("governor", GovernorRequest, view.state)
+    service.every(GOVERNOR_S, "measure-governor", view.measure)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("explain", Explain, explain)

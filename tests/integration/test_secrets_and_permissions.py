@@ -30,6 +30,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/governor",
     "GET /api/autonomous/explain",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",

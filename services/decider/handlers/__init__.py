@@ -4,6 +4,7 @@ from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
 from services.decider.handlers.governor import Governor
+from services.decider.handlers.governor_state import GovernorView
 from services.decider.handlers.people import People
 from services.decider.handlers.review import Review
 from services.decider.handlers.world import HealthBook, KnowledgeBook, StormBook, World
@@ -11,6 +12,7 @@ from services.decider.handlers.world import HealthBook, KnowledgeBook, StormBook
 __all__ = [
     "Casework",
     "Governor",
+    "GovernorView",
     "Handlers",
     "HealthBook",
     "KnowledgeBook",

@@ -25,11 +25,12 @@ from services.decider.domain import (
 )
 from services.decider.domain.life import UNAIDED, Next, State, after
 from services.decider.domain.record import Json, dump_inputs
-from services.decider.domain.vocabulary import ATTEMPTED
+from services.decider.domain.vocabulary import ATTEMPTED, GOVERNOR
 from services.decider.handlers import translate
 from services.decider.handlers.governor import Governor
 from services.decider.handlers.world import World
 from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions
+from shared import telemetry
 from shared.outbox import Unit
 
 log = structlog.get_logger()
@@ -132,6 +133,8 @@ class Casework:
         _write(live, inputs, ruling, event.model_dump(mode="json"), revision, expires_at)
         await unit.session.flush()
         unit.emit(event)
+        if ruling.reason in GOVERNOR and ruling.verdict is Verdict.ABSTAIN:
+            telemetry.GOVERNOR_REFUSALS.labels(ruling.reason.value).inc()
         log.info(
             "decision",
             case_id=str(row.case_id),

@@ -156,6 +156,14 @@ async def of_decision(session: AsyncSession, decision_id: UUID) -> GrantRow | No
     return await session.get(GrantRow, decision_id, populate_existing=True)
 
 
+async def held(session: AsyncSession) -> list[GrantRow]:
+    """Leases that are held, the oldest first."""
+    rows = await session.scalars(
+        select(GrantRow).where(GrantRow.finished_at.is_(None)).order_by(GrantRow.granted_at).limit(1_000)
+    )
+    return list(rows)
+
+
 async def lock(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
     statement = select(GrantRow).where(GrantRow.decision_id == decision_id).with_for_update()
     return (await session.execute(statement, execution_options={"populate_existing": True})).scalar_one_or_none()

@@ -20,6 +20,7 @@ from shared.contracts.decider import (
     Simulated,
 )
 from shared.contracts.governance import Explain, Explained
+from shared.contracts.governor import GovernorRequest, GovernorState
 
 router = APIRouter()
 
@@ -69,3 +70,11 @@ async def explain_decision(deps: Wired, _bearer: Viewer, decision_id: UUID | Non
 async def replay_decisions(deps: Wired, _bearer: Viewer, body: Replay) -> Success[Replayed]:
     """What other rules would have done with recorded decisions, and what that is worth. Nothing is touched."""
     return Success(data=await deps.bus.request("decider", "replay", body, Replayed, LOOK_BACK_TIMEOUT_S))
+
+
+@router.get("/api/autonomous/governor", tags=["observe"])
+async def get_governor(
+    deps: Wired, _bearer: Viewer, pack: Annotated[str | None, Query()] = None
+) -> Success[GovernorState]:
+    """Who acts where under which lease, what is left of every budget, and what forbids acting now."""
+    return Success(data=await deps.bus.request("decider", "governor", GovernorRequest(pack=pack), GovernorState))

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from services.gateway.handlers.http.deps import Viewer, Wired
 from services.gateway.handlers.http.schemas import Success
+from shared.contracts.base import Token
 from shared.contracts.decider import (
     Calibration,
     CalibrationRequest,
@@ -73,8 +74,6 @@ async def replay_decisions(deps: Wired, _bearer: Viewer, body: Replay) -> Succes
 
 
 @router.get("/api/autonomous/governor", tags=["observe"])
-async def get_governor(
-    deps: Wired, _bearer: Viewer, pack: Annotated[str | None, Query()] = None
-) -> Success[GovernorState]:
+async def get_governor(deps: Wired, _bearer: Viewer, pack: Token | None = None) -> Success[GovernorState]:
     """Who acts where under which lease, what is left of every budget, and what forbids acting now."""
     return Success(data=await deps.bus.request("decider", "governor", GovernorRequest(pack=pack), GovernorState))

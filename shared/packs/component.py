@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from shared.contracts.base import Token
 from shared.packs.base import Criticality, Part, Path, Seconds
@@ -35,6 +36,20 @@ class SecretRef(Part):
         if (self.env is None) == (self.file is None):
             raise ValueError("a secret is named by exactly one of `env` or `file`")
         return self
+
+
+def _holds_no_password(value: str | SecretRef) -> str | SecretRef:
+    if isinstance(value, str):
+        address = urlsplit(value)
+        if address.scheme not in ("redis", "rediss", "unix") or not (address.hostname or address.path):
+            raise ValueError("not the address of a Redis: write redis://host:6379/0, or {env: NAME}")
+        if address.password:
+            raise ValueError("a password stands in the pack: name it by {env: NAME} or {file: PATH}")
+    return value
+
+
+RedisAddress = Annotated[str | SecretRef, AfterValidator(_holds_no_password)]
+"""`redis://host:6379/0`, or the name of the secret that holds an address with a password."""
 
 
 class Process(Part):

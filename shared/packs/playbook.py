@@ -9,8 +9,16 @@ from pydantic import Field, model_validator
 
 from shared.contracts.base import Category, Probability, Token
 from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.databases import (
+    ConnectionLimit,
+    JobsCleanUp,
+    JobsMarkIncomplete,
+    JobsRequeue,
+    TerminateIdle,
+)
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Expression, Part, Path, Seconds
 
 
@@ -47,7 +55,20 @@ class Step(Part):
     config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
+    redis_invalidate: RedisInvalidate | None = Field(None, alias="redis.invalidate")
+    redis_config_set: RedisConfigSet | None = Field(None, alias="redis.config_set")
+    postgres_terminate_idle: TerminateIdle | None = Field(None, alias="postgres.terminate_idle")
+    postgres_connection_limit: ConnectionLimit | None = Field(None, alias="postgres.connection_limit")
+    jobs_requeue: JobsRequeue | None = Field(None, alias="jobs.requeue")
+    jobs_mark_incomplete: JobsMarkIncomplete | None = Field(None, alias="jobs.mark_incomplete")
+    jobs_clean_up: JobsCleanUp | None = Field(None, alias="jobs.clean_up")
     timeout_s: Seconds = 30
+
+    @property
+    def reversible(self) -> bool:
+        """Whether a rollback undoes it exactly."""
+        keeps_rows = self.sql_execute is not None and self.sql_execute.backup is not None
+        return keeps_rows or self.actuator in REVERSIBLE_ACTUATORS
 
     @property
     def actuator(self) -> str:
@@ -72,8 +93,20 @@ class Step(Part):
 
 
 ACTUATORS = tuple(field.alias for field in Step.model_fields.values() if field.alias and "." in field.alias)
-REVERSIBLE_ACTUATORS = frozenset({"file.restore_last_good", "file.set", "config.step", "process.reload"})
-"""Actions whose effect a rollback undoes byte for byte, given a backup (a reload only re-reads files)."""
+REVERSIBLE_ACTUATORS = frozenset(
+    {
+        "config.step",
+        "file.restore_last_good",
+        "file.set",
+        "jobs.clean_up",
+        "jobs.mark_incomplete",
+        "postgres.connection_limit",
+        "process.reload",
+        "redis.config_set",
+        "redis.invalidate",
+    }
+)
+"""Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files)."""
 
 
 class Playbook(Part):
@@ -101,4 +134,4 @@ class Playbook(Part):
 
     @property
     def reversible(self) -> bool:
-        return all(step.actuator in REVERSIBLE_ACTUATORS for step in self.steps)
+        return all(step.reversible for step in self.steps)

@@ -6,13 +6,12 @@ import hashlib
 import re
 from collections.abc import Callable
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from shared.contracts.base import Category, Probability, Scalar, Severity, Token
 from shared.packs.base import Part, Path, Pattern, Seconds, parse_quantity
-from shared.packs.component import SecretRef
+from shared.packs.component import RedisAddress, SecretRef
 
 
 def _fits(pattern: str, remedy: str) -> Callable[[str], str]:
@@ -131,19 +130,7 @@ class PostgresProbe(Part):
 
 
 class RedisProbe(Part):
-    url: str | SecretRef
-    """`redis://host:6379/0`, or the name of the secret that holds an address with a password."""
-
-    @field_validator("url")
-    @classmethod
-    def _holds_no_password(cls, value: str | SecretRef) -> str | SecretRef:
-        if isinstance(value, str):
-            address = urlsplit(value)
-            if address.scheme not in ("redis", "rediss", "unix") or not (address.hostname or address.path):
-                raise ValueError("not the address of a Redis: write redis://host:6379/0, or {env: NAME}")
-            if address.password:
-                raise ValueError("a password stands in the pack: name it by {env: NAME} or {file: PATH}")
-        return value
+    url: RedisAddress
 
     @property
     def target(self) -> str:

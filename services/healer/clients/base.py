@@ -71,6 +71,10 @@ class Context:
     """`(path, sha256 now)` → the newest good version that differs."""
     blob: Callable[[str], Awaitable[bytes]]
     """Content by sha256. Raises KeyError."""
+    keep: Callable[[bytes], Awaitable[None]]
+    """Keeps durably what this step is about to change or has changed, in the place of what it kept before."""
+    kept: Callable[[], Awaitable[bytes | None]]
+    """What this step has kept; None before it has kept anything. Raises ActuatorError when that is gone."""
 
 
 def text(facts: Facts, name: str) -> str:

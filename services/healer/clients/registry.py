@@ -9,6 +9,8 @@ from services.healer.clients.docker_actuators import DockerRestart, DockerStart
 from services.healer.clients.file_actuators import RestoreLastGood, SetKey, StepKey
 from services.healer.clients.files import absolute
 from services.healer.clients.http_actuator import CallHttp
+from services.healer.clients.job_actuators import ChangeJobs
+from services.healer.clients.pool_actuators import EndIdleConnections, SetConnectionLimit
 from services.healer.clients.process_actuators import (
     ProcessReload,
     ProcessRestart,
@@ -17,11 +19,20 @@ from services.healer.clients.process_actuators import (
     declared,
     signal_named,
 )
+from services.healer.clients.redis_actuators import InvalidateKeys, SetRedisParameter
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
 from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.databases import (
+    ConnectionLimit,
+    JobsCleanUp,
+    JobsMarkIncomplete,
+    JobsRequeue,
+    TerminateIdle,
+)
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Part
 from shared.packs.model import Step
 
@@ -48,6 +59,13 @@ ACTUATORS: Mapping[str, _Maker] = {
     "file.set": _make(FileSet, lambda a, c, _: SetKey(c, a.model_copy(update={"path": absolute(a.path)}))),
     "config.step": _make(ConfigStep, lambda a, c, _: StepKey(c, a.model_copy(update={"path": absolute(a.path)}))),
     "http.call": _make(HttpCall, lambda a, c, _: CallHttp(c, a)),
+    "redis.invalidate": _make(RedisInvalidate, lambda a, c, _: InvalidateKeys(c, a)),
+    "redis.config_set": _make(RedisConfigSet, lambda a, c, _: SetRedisParameter(c, a)),
+    "postgres.terminate_idle": _make(TerminateIdle, lambda a, c, _: EndIdleConnections(c, a)),
+    "postgres.connection_limit": _make(ConnectionLimit, lambda a, c, _: SetConnectionLimit(c, a)),
+    "jobs.requeue": _make(JobsRequeue, lambda a, c, _: ChangeJobs(c, a)),
+    "jobs.mark_incomplete": _make(JobsMarkIncomplete, lambda a, c, _: ChangeJobs(c, a)),
+    "jobs.clean_up": _make(JobsCleanUp, lambda a, c, _: ChangeJobs(c, a)),
     "sql.execute": _make(SqlStatement, lambda a, c, _: ExecuteSql(c, a)),
 }
 

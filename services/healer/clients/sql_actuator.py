@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, IrreversibleError
-from shared.packs.actions.calls import SqlStatement
-from shared.packs.model import SecretRef
-
-_MARKERS = "homeostat_applied_steps"
-_CONNECT_TIMEOUT_S = 5.0
-
-
-def read_secret(reference: SecretRef, environment: Mapping[str, str]) -> str:
-    """The secret that a pack names. Raises ActuatorError when it isn't there; the error never holds the value."""
-    if reference.env is not None:
-        if reference.env not in environment:
-            raise ActuatorError(f"environment variable {reference.env} is not set for the healer")
-        return environment[reference.env]
-    try:
-        return Path(reference.file or "").read_text().strip()
-    except OSError as error:
-        raise ActuatorError(f"can't read secret file {reference.file}: {error.strerror}") from error
+from services.healer.clients.postgres import ensure_marks, mark, marked, on_database
+from services.healer.clients.row_changes import RowChanges
+from services.healer.clients.rows import Table
+from services.healer.clients.secrets import read_secret
+from shared.packs.actions.calls import RowBackup, SqlStatement
 
 
 @dataclass(frozen=True, slots=True)
 class ExecuteSql:
+    """With `backup` the statement may change rows that are kept and no others, and they can be put back."""
+
     context: Context
     action: SqlStatement
 
@@ -43,36 +32,39 @@ class ExecuteSql:
     def files(self) -> Sequence[str]:
         return ()
 
+    def _rows(self, backup: RowBackup) -> RowChanges:
+        return RowChanges(self.context, self.action.dsn, self.resource, backup.table, backup.where)
+
     async def observe(self) -> Facts:
         read_secret(self.action.dsn, os.environ)
-        return {}
+        if self.action.backup is None:
+            return {}
+        rows = self._rows(self.action.backup)
+        found = await rows.count(self.action.max_rows + 1)
+        if found > self.action.max_rows and await self.context.kept() is None:
+            raise ActuatorError(rows.too_many(self.action.max_rows))
+        return {"rows": found}
 
     def describe(self, seen: Facts) -> str:
-        return f"execute on {self.resource}: {self.action.statement}"
+        kept = f" ({seen['rows']} rows of {self.action.backup.table} kept before)" if self.action.backup else ""
+        return f"execute on {self.resource}: {self.action.statement}{kept}"
 
     async def apply(self, seen: Facts) -> Done:
-        return await self._on_database(self._execute_once)
+        if self.action.backup is None:
+            return await on_database(self.action.dsn, self.resource, self.context.timeout_s, self._execute_once)
+        return await self._rows(self.action.backup).apply(self._change, self.action.max_rows, all_or_none=True)
 
-    async def _on_database(self, work: Callable[[asyncpg.Connection], Awaitable[Done]]) -> Done:
-        dsn = read_secret(self.action.dsn, os.environ)
-        try:
-            connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S, command_timeout=self.context.timeout_s)
-            try:
-                return await work(connection)
-            finally:
-                await connection.close(timeout=_CONNECT_TIMEOUT_S)
-        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise ActuatorError(f"{self.resource}: {type(error).__name__}: {error}") from error
+    async def _change(self, connection: asyncpg.Connection, _table: Table, _rows: list[str]) -> None:
+        statement = await connection.prepare(self.action.statement)  # refuses more than one statement
+        await statement.fetch()
+        verb = (statement.get_statusmsg() or "nothing").split(" ")[0]
+        if verb not in ("UPDATE", "DELETE"):
+            raise ActuatorError(f"with `backup` the statement is an UPDATE or a DELETE, not {verb}: undone at once")
 
     async def _execute_once(self, connection: asyncpg.Connection) -> Done:
-        if await connection.fetchval("select to_regclass($1)", _MARKERS) is None:
-            await _create_markers(connection)
+        await ensure_marks(connection)
         async with connection.transaction():
-            is_new = await connection.fetchval(
-                f"insert into {_MARKERS} (key, applied_at) values ($1, now()) on conflict do nothing returning true",  # noqa: S608 - our own name
-                self.context.key,
-            )
-            if not is_new:
+            if not await mark(connection, self.context.key):
                 return Done("executed already", changed=False)
             rows = _rows(await connection.execute(self.action.statement))
             if rows > self.action.max_rows:
@@ -83,25 +75,15 @@ class ExecuteSql:
         return Done(f"{rows} rows")
 
     async def undo(self, before: Facts, now: Facts, *, files_restored: bool) -> Done:
-        """Nothing to undo where the statement was never committed: its marker tells."""
-        return await self._on_database(self._require_absence)
+        """Nothing to undo where the statement was never committed: its mark tells."""
+        if self.action.backup is not None:
+            return await self._rows(self.action.backup).undo()
+        return await on_database(self.action.dsn, self.resource, self.context.timeout_s, self._require_absence)
 
     async def _require_absence(self, connection: asyncpg.Connection) -> Done:
-        if await connection.fetchval("select to_regclass($1)", _MARKERS) is None:
-            return Done("was not executed", changed=False)
-        executed = await connection.fetchval(f"select true from {_MARKERS} where key = $1", self.context.key)  # noqa: S608
-        if executed:
-            raise IrreversibleError(f"the statement executed on {self.resource} can't be undone")
+        if await marked(connection, self.context.key):
+            raise IrreversibleError(f"the statement executed on {self.resource} can't be undone: it kept no rows")
         return Done("was not executed", changed=False)
-
-
-async def _create_markers(connection: asyncpg.Connection) -> None:
-    try:
-        await connection.execute(
-            f"create table if not exists {_MARKERS} (key text primary key, applied_at timestamptz not null)"
-        )
-    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
-        return  # somebody else has just made it
 
 
 def _rows(tag: str) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.healer.store.models import Backup, Blob, GoodFile, Json, WatchedFile
+from services.healer.store.models import Backup, Blob, GoodFile, Json, StepCopy, WatchedFile
 
 
 async def keep_blobs(session: AsyncSession, contents: Mapping[str, bytes], now: datetime) -> None:
@@ -79,14 +79,32 @@ async def note_restored(session: AsyncSession, backup_id: str, by: str, now: dat
 async def prune(session: AsyncSession, backups_before: datetime, blobs_before: datetime) -> None:
     """Forgets old backups, and bytes that nothing refers to any more."""
     await session.execute(delete(Backup).where(Backup.created_at < backups_before))
+    await session.execute(delete(StepCopy).where(StepCopy.created_at < backups_before))
     await session.execute(
         text(
             "delete from blobs b where b.created_at < :before"
             " and not exists (select 1 from good_files g where g.sha256 = b.sha256)"
+            " and not exists (select 1 from step_copies c where c.sha256 = b.sha256)"
             " and not exists (select 1 from backups k, jsonb_array_elements(k.files) f where f->>'sha256' = b.sha256)"
         ),
         {"before": blobs_before},
     )
+
+
+# ---- what steps have kept of data
+
+
+async def keep_step_copy(session: AsyncSession, copy: StepCopy) -> None:
+    """Notes what a step has kept, in the place of what it kept before."""
+    values = {column.key: getattr(copy, column.key) for column in StepCopy.__table__.columns}
+    statement = insert(StepCopy).values(values)
+    await session.execute(statement.on_conflict_do_update(index_elements=[StepCopy.run_id, StepCopy.step], set_=values))
+
+
+async def step_copy(session: AsyncSession, run_id: UUID, step: int) -> bytes | None:
+    """What a step has kept, None when nothing. Raises KeyError when its bytes are gone."""
+    sha256 = await session.scalar(select(StepCopy.sha256).where(StepCopy.run_id == run_id, StepCopy.step == step))
+    return None if sha256 is None else await blob(session, sha256)
 
 
 # ---- good versions

@@ -135,6 +135,19 @@ class Backup(Base):
     restored_by: Mapped[str] = mapped_column(Text, default="")
 
 
+class StepCopy(Base):
+    """What a step kept of data that it changed (rows, keys of a cache), so that they can be put back."""
+
+    __tablename__ = "step_copies"
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    component: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class WatchedFile(Base):
     """A component's configuration file as it was last seen."""
 

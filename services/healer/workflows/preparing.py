@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -17,6 +18,7 @@ from services.healer.clients.spawn import Spawner
 from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
 from services.healer.domain.runs import Reason, backup_id
 from services.healer.store import backups, cases, runs
+from services.healer.store.models import StepCopy
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
 from shared import telemetry
@@ -51,6 +53,8 @@ class Toolbox:
                 http_hosts=plan.http_hosts,
                 last_good=self._last_good,
                 blob=self.blob,
+                keep=partial(self._keep, decision, index),
+                kept=partial(self._kept, decision, index),
             )
             made.append(actuator_for(interpolate(step, names), context, self.spawner))
         return made
@@ -67,6 +71,31 @@ class Toolbox:
 
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
+
+    async def _keep(self, decision: Decision, index: int, content: bytes) -> None:
+        async def keep(unit: Unit) -> None:
+            sha256 = files.digest(content)
+            await backups.keep_blobs(unit.session, {sha256: content}, unit.now)
+            copy = StepCopy(
+                run_id=decision.decision_id,
+                step=index,
+                component=decision.component,
+                sha256=sha256,
+                size=len(content),
+                created_at=unit.now,
+            )
+            await backups.keep_step_copy(unit.session, copy)
+
+        await self.journal.write(keep)
+
+    async def _kept(self, decision: Decision, index: int) -> bytes | None:
+        async def find(unit: Unit) -> bytes | None:
+            try:
+                return await backups.step_copy(unit.session, decision.decision_id, index)
+            except KeyError as error:
+                raise ActuatorError(f"what step {index + 1} kept is gone: put it back by hand") from error
+
+        return await self.journal.write(find)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from services.healer.clients.base import ActuatorError, Context, IrreversibleError
-from services.healer.clients.files import FileCopy
+from services.healer.clients.base import ActuatorError, IrreversibleError
 from services.healer.clients.sql_actuator import ExecuteSql
 from shared.packs.actions.calls import SqlStatement
-from shared.packs.component import Component, SecretRef
+from shared.packs.component import SecretRef
 from tests.conftest import Platform
-
-
-async def nothing_good(_path: str, _sha256: str) -> FileCopy | None:
-    return None
-
-
-async def no_blob(sha256: str) -> bytes:
-    raise KeyError(sha256)
+from tests.unit.healer.helpers import context_of
 
 
 @pytest.fixture
@@ -36,8 +28,7 @@ async def database(
 
 
 def execute(statement: str, key: str = "run/0", **more: int) -> ExecuteSql:
-    context = Context("web", Component(), key, 5, (), nothing_good, no_blob)
-    return ExecuteSql(context, SqlStatement(dsn=SecretRef(env="WEB_DSN"), statement=statement, **more))
+    return ExecuteSql(context_of(key=key), SqlStatement(dsn=SecretRef(env="WEB_DSN"), statement=statement, **more))
 
 
 async def stuck(database: asyncpg.Connection[asyncpg.Record]) -> int:

@@ -14,7 +14,7 @@ from services.healer.clients.base import Context
 from services.healer.clients.processes import ProcessError, from_pid_file, heir_of, send
 from services.healer.clients.spawn import Spawner, lock_path
 from shared.packs.component import Component, Process
-from tests.unit.healer.helpers import no_blob, nothing_good
+from tests.unit.healer.helpers import Drawer, no_blob, nothing_good
 
 
 @pytest.fixture
@@ -41,7 +41,12 @@ def spawner() -> Iterator[Spawner]:
 
 
 @pytest.fixture
-def context(process: Process) -> Context:
+def drawer() -> Drawer:
+    return Drawer()
+
+
+@pytest.fixture
+def context(process: Process, drawer: Drawer) -> Context:
     return Context(
         component="web",
         target=Component(process=process),
@@ -50,4 +55,6 @@ def context(process: Process) -> Context:
         http_hosts=("127.0.0.1",),
         last_good=nothing_good,
         blob=no_blob,
+        keep=drawer.keep,
+        kept=drawer.kept,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from services.healer.clients.base import Context
 from services.healer.clients.files import FileCopy, digest
+from shared.packs.component import Component
 
 
 def stubborn(tmp_path: Path) -> tuple[str, ...]:
@@ -27,6 +30,36 @@ async def nothing_good(_path: str, _sha256: str) -> FileCopy | None:
 
 async def no_blob(sha256: str) -> bytes:
     raise KeyError(sha256)
+
+
+@dataclass
+class Drawer:
+    """Where one step keeps what it is about to change."""
+
+    content: bytes | None = None
+    times: int = 0
+
+    async def keep(self, content: bytes) -> None:
+        self.content, self.times = content, self.times + 1
+
+    async def kept(self) -> bytes | None:
+        return self.content
+
+
+def context_of(component: Component | None = None, drawer: Drawer | None = None, key: str = "run/0") -> Context:
+    """What an actuator knows of a run, where nothing but itself is tested."""
+    drawer = drawer or Drawer()
+    return Context(
+        component="web",
+        target=component or Component(),
+        key=key,
+        timeout_s=5,
+        http_hosts=(),
+        last_good=nothing_good,
+        blob=no_blob,
+        keep=drawer.keep,
+        kept=drawer.kept,
+    )
 
 
 def good_version(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect
 
 from shared.contracts.base import Event
@@ -21,8 +22,8 @@ class Crash(BaseException):
     """The process dies here: nothing in it may catch this."""
 
 
-class BrokenError(AssertionError):
-    """Something happened that never may."""
+class BrokenError(pytest.fail.Exception):
+    """Something happened that never may. No `except Exception` of what is tested can hide it."""
 
 
 class Pause:

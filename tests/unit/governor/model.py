@@ -19,7 +19,7 @@ import pytest
 
 from services.decider.handlers import Casework, Governor, HealthBook, KnowledgeBook, Pace, People, World
 from services.decider.handlers import Handlers as DeciderHandlers
-from services.decider.store import DecisionRow, GrantRow
+from services.decider.store import CaseRow, DecisionRow, GrantRow
 from services.healer.clients.base import ActuatorError, Done, Facts
 from services.healer.domain.runs import RunStatus
 from services.healer.handlers import Handlers as HealerHandlers
@@ -504,9 +504,17 @@ class Model:
             if workflow.executor == other.name and workflow.status == "pending":
                 home.execute(workflow)
         for round_ in range(120):
-            self.now += timedelta(seconds=1 if round_ < 80 else 30)
+            self.now += timedelta(seconds=1 if round_ < 60 else 30)
             self.do_all(home)
+            if round_ > 3 and self._is_quiet():
+                break
         self._check_ends()
+
+    def _is_quiet(self) -> bool:
+        open_grants = any(row.finished_at is None for row in self.decider_db.table(GrantRow).values())
+        return not (self.bus or self.executions or open_grants) and all(
+            RunStatus(run.status).is_final for run in self.healer_db.table(Run).values()
+        )
 
     def do_all(self, replica: Replica) -> None:
         while self.bus:
@@ -540,8 +548,6 @@ class Model:
         return not case.is_open or any(row.case_id == grant.case_id and row.ordinal > mine.ordinal for row in decisions)
 
     def _cases(self) -> list[Any]:
-        from services.decider.store import CaseRow
-
         return list(self.decider_db.table(CaseRow).values())
 
 

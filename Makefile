@@ -14,7 +14,7 @@ WORKERS ?= 2
 DATA := $(if $(HOMEOSTAT_BENCH_DATA),$(HOMEOSTAT_BENCH_DATA),$(wildcard ../shared/data))
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help install demo up test lint unit integration slow e2e chaos bench contracts migrate lock extras containers as-ordinary-user compose-up compose-down clean
+.PHONY: help install demo up test lint unit integration slow e2e chaos faults bench contracts migrate lock extras containers as-ordinary-user compose-up compose-down clean
 
 help: ## List what there is
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ e2e: install ## The whole platform on the shop
 
 chaos: install ## 200 rounds of killing things at random moments of an incident
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
+
+faults: install ## Fault scenarios over the shop (QUICK=1 the most telling ones, ONLY=text those whose name holds it)
+	@$(PYTHON) -m services.cli.bench.faults $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')
 
 bench: install ## Measure, beside the bare floor
 	@$(HOMEOSTAT) bench $(AREA) $(if $(DATA),--data $(DATA))

@@ -19,7 +19,8 @@ from shared.embedded import ChildSpec, ChildStatus, Command, DataDir, EmbeddedSe
 from shared.settings import SERVICES
 
 DATABASE = "homeostat"
-START_DEADLINE_S = 60.0
+START_DEADLINE_S = 180.0
+"""A busy or a small machine may take minutes; a service that ends is told of at once."""
 CONNECTION_FILE = "gateway.json"
 """In the data directory: where the gateway is and a token for it, for the command line on the same machine."""
 

@@ -28,8 +28,8 @@ AREAS = (
     "throughput",
 )
 """Each is a module of `services.cli.bench`, with `_` for `-`."""
-LONG = ("soak",)
-"""Measured only when asked for: they take an hour."""
+LONG = ("faults", "soak")
+"""Measured only when asked for: they take twenty minutes to an hour."""
 
 
 class Area(Protocol):

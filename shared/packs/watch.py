@@ -326,8 +326,9 @@ class Rule(Part):
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:
         if self.expr is not None:
-            given = [name for name in ("metric", "labels", "above", "below", "rate") if name in self.model_fields_set]
-            if given or self.id is None:
+            # Values, not names: a pack that is written out whole names its defaults too, and must read back.
+            bounds = self.above is not None or self.below is not None
+            if self.metric or self.labels or bounds or self.rate or self.id is None:
                 raise ValueError("a rule with `expr` has an `id`, and neither metric, labels, bounds nor rate")
             return self
         if not self.metric:

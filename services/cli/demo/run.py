@@ -102,7 +102,7 @@ class Stage:
         self.began = datetime.now(UTC)
         self._console = console
         self._platform = platform
-        base_port = _free_block(8)
+        base_port = free_block(8)
         data_dir = platform.data_dir.path / "shop"
         self.shop = Shop(data_dir, base_port, database_url or platform.dsn("shop"))
         names = ("edge", "catalog", "orders", "payments", "provider_a", "provider_b", "worker", "loadgen")
@@ -217,7 +217,7 @@ def _restarts(console: Console) -> Callable[[ChildStatus], None]:
     return show
 
 
-def _free_block(count: int) -> int:
+def free_block(count: int) -> int:
     """The first of `count` neighbouring free ports below the ephemeral range."""
     import random
     import socket

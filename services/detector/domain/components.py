@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from services.detector.domain import adaptive, log_patterns, ratios, thresholds
 from services.detector.domain.asks import Asks, AsksState, Told
 from services.detector.domain.checks import ProbeRun
+from services.detector.domain.joint import LEAST_SERIES, Joint
+from services.detector.domain.joint import NEWS as JOINT_NEWS
 from services.detector.domain.log_patterns import Frequency
 from services.detector.domain.ratios import RatioLimit, RatioWindow
 from services.detector.domain.series import COUNTER_SUFFIXES, Series, Shape, Tracked, series_key
@@ -28,6 +30,10 @@ from services.detector.domain.windows import SlidingSum
 MAX_SERIES = 20_000
 """Series learned per component; further ones are counted and left out."""
 MAX_LAYOUTS = 64
+MAX_JOINTS = 16
+JOINT_METRIC = "several_series"
+"""Name under which series that are unusual together are told."""
+MOST_NAMED = 5
 MOST_UNUSUAL, MOST_CERTAIN = 6, 30
 """Anomalies told per component and minute: any, and those rarer than CERTAIN."""
 CERTAIN = 6.0
@@ -72,6 +78,8 @@ class ComponentState:
     recent: list[Fact] = field(default_factory=list)
     asks: AsksState = field(default_factory=AsksState)
     book: BookState = field(default_factory=BookState)
+    joints: dict[str, Joint] = field(default_factory=dict)
+    """Of batches, by the name of their first series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ class ComponentTrack:
         if not readings:
             return verdicts
         touched: dict[str, RatioLimit] = {}
+        stirred, judged = 0.0, 0
         latest = min(at, now)  # nothing is read in the future: a sender's clock may be ahead
         for reading, tracked in zip(readings, self._lay_out(readings, now), strict=True):
             value = reading.value
@@ -168,10 +177,15 @@ class ComponentTrack:
                     continue  # a rate over the absence is no reading of now
                 usual.resume(value)
             score = usual.update(value, when)
+            if usual.count > adaptive.WARM_UP:
+                stirred += usual.rarity
+                judged += 1
             if score >= adaptive.STIR:
                 if score >= usual.limit:
                     self._unusual(tracked, value, score, when, now, verdicts)
                 tracked.limit_alarms()
+        if judged >= LEAST_SERIES:
+            self._together(readings, stirred / judged, latest, verdicts)
         for name in {reading.name for reading in readings if reading.name.endswith(COUNTER_SUFFIXES)}:
             self.kept.families[name] = now
         for limit in touched.values():
@@ -295,6 +309,34 @@ class ComponentTrack:
                 when,
                 when,
                 seen_before=usual.news - 1,
+            )
+        )
+
+    def _together(self, readings: Sequence[Reading], mean_rarity: float, when: float, verdicts: Verdicts) -> None:
+        """Series of one batch that are unusual together, whether or not one of them is so alone."""
+        joint = self.kept.joints.get(readings[0].name)
+        if joint is None:
+            if len(self.kept.joints) >= MAX_JOINTS:
+                return
+            joint = self.kept.joints[readings[0].name] = Joint()
+        usual = joint.quantile
+        rarity = joint.update(mean_rarity)
+        if rarity < JOINT_NEWS:
+            return
+        keys = {series_key(each.name, each.labels) for each in readings} & self._series.keys()
+        most = sorted(map(self._series.__getitem__, keys), key=lambda each: (-each.usual.rarity, each.key))[:MOST_NAMED]
+        verdicts.unusual.append(
+            AnomalyFound(
+                self.name,
+                JOINT_METRIC,
+                {"series": ",".join(dict.fromkeys(each.name for each in most))},
+                mean_rarity,
+                0.0,
+                usual,
+                adaptive.deviations(rarity),
+                when,
+                when,
+                seen_before=joint.news - 1,
             )
         )
 

@@ -20,6 +20,7 @@ from services.healer.workflows import guard as guards
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.guard import Guard
 from services.healer.workflows.preparing import Preparing
+from services.healer.workflows.records import Finished
 from tests.unit.governor.machine import Life
 from tests.unit.governor.memory import BrokenError
 
@@ -123,17 +124,11 @@ def _mutate(monkeypatch: pytest.MonkeyPatch, where: object, what: str, instead: 
     elif (where, what) == (Finishing, "finish"):
 
         async def finish(self: Finishing, decision: Any, ending: Any, *_: Any) -> Any:
-            return guards_finished(ending)
+            return Finished(status=ending.status.value)
 
         monkeypatch.setattr(Finishing, "finish", finish)
     else:
         monkeypatch.setattr(where, what, instead)
-
-
-def guards_finished(ending: Any) -> Any:
-    from services.healer.workflows.records import Finished
-
-    return Finished(status=ending.status.value)
 
 
 def _live(examples: int) -> None:

@@ -107,6 +107,12 @@ RUN_START_SECONDS = Histogram(
     buckets=_FAST,
 )
 
+ON_BACKUP = Gauge(
+    "homeostat_on_backup_provider",
+    "1 while a component uses another provider than its primary. For days: look why the primary isn't gone back to.",
+    ["component"],
+)
+
 # ---- the diagnoser: how far its confidence can be trusted
 DIAGNOSES_JUDGED = Counter(
     "homeostat_diagnoses_judged_total",

@@ -13,6 +13,7 @@ from services.decider.handlers import (
     KnowledgeBook,
     Pace,
     People,
+    Returns,
     Review,
     StormBook,
     World,
@@ -26,7 +27,7 @@ from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.governance import Explain
 from shared.contracts.governor import GovernorRequest
-from shared.contracts.healer import LeaseRenewal, Outcome, SweepRequest
+from shared.contracts.healer import LeaseRenewal, Outcome, Route, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -34,6 +35,7 @@ from shared.kill_switch import KillSwitch
 from shared.runtime import Service, serve
 
 TICK_S = 0.25
+RETURNS_S = 1.0
 PRUNE_S = 3_600.0
 MEASURE_S = 60.0
 GOVERNOR_S = 15.0
@@ -52,10 +54,11 @@ def build(settings: Settings) -> Service:
     governor = Governor(service.ids)
     world = World(service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, governor, storms)
     work = Casework(world, governor, pace, service.ids)
-    handlers, people, review = Handlers(work), People(work), Review()
+    handlers, people, review, returns = Handlers(work), People(work), Review(), Returns(work)
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
     service.bus.watch(Storm, storms.seen)
+    service.bus.watch(Route, returns.seen)
     service.bus.on(Incident, handlers.incident)
     service.bus.on(Diagnosis, handlers.diagnosis)
     service.bus.on(Prediction, handlers.prediction)
@@ -74,6 +77,7 @@ def build(settings: Settings) -> Service:
     service.bus.answer("calibration", CalibrationRequest, review.calibration)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(TICK_S, "decide-due", handlers.tick)
+    service.every(RETURNS_S, "returns", returns.tick)
     service.every(PRUNE_S, "prune", handlers.prune)
     service.every(MEASURE_S, "measure-calibration", review.measure)
     return service

@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
-from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook
+from services.healer.handlers import BackupHandlers, GoodFiles, Handlers, HealthBook, Routes
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
@@ -20,7 +20,7 @@ from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
 from shared.contracts.decider import Decision, Lease
 from shared.contracts.detector import Health, Incident
-from shared.contracts.healer import ListBackups, Rollback, SweepRequest
+from shared.contracts.healer import ListBackups, Rollback, Route, SweepRequest
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -44,7 +44,7 @@ def build(settings: Settings) -> Service:
     guard = Guard(
         journal, leases, service.clock, KillSwitch(settings.kill_switch_file).is_on, str(service.ids()), service.ids
     )
-    toolbox = Toolbox(journal, spawner)
+    toolbox = Toolbox(journal, spawner, health.is_ill)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
     heal = Heal(
         journal=journal,
@@ -64,6 +64,8 @@ def build(settings: Settings) -> Service:
     )
     _subscribe(service, handlers, health, BackupHandlers(journal, service.ids, guard.switched_off))
     good_files = GoodFiles(service.packs, settings.good_versions)
+    routes = Routes(service.packs, service.units, service.ids, settings.routes_s)
+    service.bus.watch(Route, routes.seen)
 
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)
@@ -78,6 +80,7 @@ def build(settings: Settings) -> Service:
         spawner.reap()
 
     service.task("workflows", engine.run)
+    service.task("routes", routes.run)
     service.every(settings.sweep_s, "start-waiting", start_waiting)
     service.every(STRANDED_S, "finish-stranded", finish_stranded)
     service.every(ADOPT_S, "adopt", adopt, exclusive=False)

@@ -25,6 +25,8 @@ class Settings(ServiceSettings):
     """How often a run at work asks for more time."""
     good_files_s: float = Field(default=5.0, gt=0, le=3_600)
     """How often configuration files are looked at."""
+    routes_s: float = Field(default=1.0, gt=0, le=60)
+    """How often it is looked which provider components use."""
     good_versions: int = Field(default=5, ge=1, le=100)
     """Good versions kept of each configuration file."""
     backup_retention_days: int = Field(default=30, ge=1, le=3_650)

@@ -50,12 +50,13 @@ class ComponentEvent(Event):
 
 
 class CaseKind(StrEnum):
-    """What set a chain of events off."""
+    """What set a chain of events off. A recovery: what had been worked around is well again."""
 
     INCIDENT = "incident"
     PREDICTION = "prediction"
     RECOMMENDATION = "recommendation"
     REQUEST = "request"
+    RECOVERY = "recovery"
 
 
 class CaseEvent(ComponentEvent):
@@ -98,4 +99,6 @@ class Category(StrEnum):
     THIRD_PARTY = "third-party"
     JOB_STUCK = "job-stuck"
     DATA_QUALITY = "data-quality"
+    PROVIDER_RECOVERED = "provider-recovered"
+    """No fault: a provider that was left is well again, and may be gone back to."""
     UNKNOWN = "unknown"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from shared.contracts.base import CaseEvent, Category, Event, Probability, Severity, Token, Wire
+from shared.contracts.base import CaseEvent, CaseKind, Category, Event, Probability, Severity, Token, Wire
 from shared.packs.model import Component, Mode, Playbook
 
 
@@ -124,6 +124,21 @@ class Lease(Event):
     playbook: str
     state: LeaseState
     until: AwareDatetime
+
+
+class ProviderRecovered(CaseEvent):
+    """The primary provider of `component` has been well for long enough: the case of going back to it."""
+
+    SUBJECT: ClassVar[str] = "decider.recovered.v1"
+
+    case_kind: CaseKind = CaseKind.RECOVERY
+    provider: Token
+    in_use: Token
+    well_since: AwareDatetime
+    waited_s: Annotated[float, Field(ge=0)]
+    """How long it had to be well."""
+    returns_of_the_day: Annotated[int, Field(ge=0)]
+    """Ways back that were taken or tried within a day before; each doubles the wait."""
 
 
 class Verb(StrEnum):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.base import CaseEvent, Category, Token, Wire
+from shared.contracts.base import CaseEvent, Category, Event, Token, Wire
 
 
 class Phase(StrEnum):
@@ -84,6 +84,38 @@ class LeaseRenewal(CaseEvent):
 
     decision_id: UUID
     epoch: Annotated[int, Field(ge=1)]
+
+
+class RouteChange(StrEnum):
+    FAILOVER_TRIGGERED = "failover-triggered"
+    RETURNED = "returned"
+
+
+class RouteChanged(CaseEvent):
+    """A run has led a component's traffic to another provider. If the run is rolled back, so is this: `Route` tells
+    where traffic goes now."""
+
+    SUBJECT: ClassVar[str] = "healer.route.v1"
+
+    decision_id: UUID
+    playbook: str
+    change: RouteChange
+    from_provider: str
+    to_provider: str
+
+
+class Route(Event):
+    """Which provider a component uses, as it was read where it stands (`state.healer.route.v1.<component>`)."""
+
+    SUBJECT: ClassVar[str] = "state.healer.route.v1"
+
+    component: Token
+    provider: str
+    primary: str
+    since: AwareDatetime
+    """When it was first seen to go there."""
+    breakers: dict[str, str] = {}
+    """State of each provider's circuit breaker, where the application tells it: `closed`, `open`, `half-open`."""
 
 
 class SweepRequest(Wire):

@@ -48,6 +48,10 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     named: list[tuple[Place, str]] = []
     for name, component in pack.components.items():
         named += [(("components", name, "calls", i), called) for i, called in enumerate(component.calls)]
+        if component.providers is not None:
+            ranked = ("components", name, "providers")
+            named.append(((*ranked, "primary"), component.providers.primary))
+            named += [((*ranked, "backups", i), backup) for i, backup in enumerate(component.providers.backups)]
     sections = ("probes", "rules", "ratios", "anomalies", "expects", "limits", "traffic", "signatures", "knobs")
     for section in (*sections, "maintenance"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
@@ -131,6 +135,9 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
             urls.append((("probes", i, "scrape", "url"), probe.scrape.url))
         if probe.promql:
             urls.append((("probes", i, "promql", "url"), probe.promql.url))
+    for name, component in pack.components.items():
+        if component.providers is not None and component.providers.route.http is not None:
+            urls.append((("components", name, "providers", "route", "http", "url"), component.providers.route.http.url))
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:
@@ -214,6 +221,8 @@ def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
         yield from _references((*place, step.actuator), _texts(step), playbook, pack)
         if step.actuator.startswith("process."):
             yield from _lacking((*place, step.actuator), "process", playbook, pack)
+        if step.actuator.startswith("routing."):
+            yield from _lacking((*place, step.actuator), "providers", playbook, pack)
 
 
 def _texts(step: Step) -> list[str]:
@@ -249,7 +258,8 @@ def _lacking(place: Place, field: str, playbook: Playbook, pack: Pack) -> Iterat
     who = f"`{lacking[0]}`" if playbook.components else "any component"
     message = f"needs `{field}`, which {who} does not have"
     where = f"components.{lacking[0]}" if playbook.components else "a component"
-    nested = "process" if field == "pid_file" else field if field in (*_FIELDS, "process") else f"attributes.{field}"
+    own = (*_FIELDS, "process", "providers")
+    nested = "process" if field == "pid_file" else field if field in own else f"attributes.{field}"
     yield Finding(place, message, f"add `{nested}` to {where}, or narrow the playbook's `components`")
 
 
@@ -258,4 +268,6 @@ def _has(component: Component, field: str) -> bool:
         return True
     if field in ("process", "pid_file"):
         return component.process is not None
+    if field == "providers":
+        return component.providers is not None
     return field in _FIELDS and getattr(component, field) is not None

@@ -63,6 +63,70 @@ class Process(Part):
     stop_timeout_s: Seconds = 10
 
 
+class FileRoute(Part):
+    """The route is a setting in a configuration file; a reload in the playbook has it read."""
+
+    path: Path
+    key: str
+    """Holds the name of the provider in use."""
+    breaker_key: str | None = None
+    """Holds the state of a provider's circuit breaker, `closed`, `open` or `half-open`; `{provider}` in it stands for
+    the provider's name, as in `breakers.{provider}`."""
+
+    @model_validator(mode="after")
+    def _names_the_provider(self) -> FileRoute:
+        if self.breaker_key is not None and "{provider}" not in self.breaker_key:
+            raise ValueError("breaker_key needs `{provider}` in it: each provider has a breaker of its own")
+        return self
+
+
+class HttpRoute(Part):
+    """The route is told by the application itself, at one address.
+
+    `GET` answers `{"provider": "a", "breakers": {"a": "closed"}}`; `PUT` takes `{"provider": "b"}` or
+    `{"breakers": {"a": "half-open"}}`, with an `Idempotency-Key`, and answers 2xx once it holds.
+    """
+
+    url: str
+    token: SecretRef | None = None
+    """Sent as `Authorization: Bearer`."""
+
+
+class Route(Part):
+    """How it is known, and set, which provider a component uses."""
+
+    file: FileRoute | None = None
+    http: HttpRoute | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Route:
+        if (self.file is None) == (self.http is None):
+            raise ValueError("a route is told by exactly one of `file` and `http`")
+        return self
+
+
+class Providers(Part):
+    """The interchangeable providers of a component, all of them components too, the one to use first."""
+
+    primary: Token
+    backups: Annotated[tuple[Token, ...], Field(min_length=1, max_length=20)]
+    """By rank: the first that isn't ill is taken."""
+    route: Route
+    return_after_s: Seconds = 300
+    """The primary must have been well for this long before the way back is taken; after each return within a day,
+    twice as long as before."""
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        return (self.primary, *self.backups)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Providers:
+        if len(set(self.ranked)) < len(self.ranked):
+            raise ValueError("a provider stands twice: name the primary once, and each backup once")
+        return self
+
+
 class Component(Part):
     kind: Annotated[str, Field(max_length=50)] = "service"
     calls: tuple[Token, ...] = ()
@@ -72,5 +136,6 @@ class Component(Part):
     process: Process | None = None
     container: str | None = None
     config_path: Path | None = None
+    providers: Providers | None = None
     attributes: dict[str, str] = {}
     """Free names for `${component.<name>}` in playbooks."""

@@ -18,6 +18,7 @@ from shared.packs.actions.databases import (
 )
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Expression, Part, Path, Seconds
 
@@ -55,6 +56,11 @@ class Step(Part):
     config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
+    routing_failover: RoutingFailover | None = Field(None, alias="routing.failover")
+    routing_failback: RoutingFailback | None = Field(None, alias="routing.failback")
+    routing_open: RoutingBreaker | None = Field(None, alias="routing.open")
+    routing_half_open: RoutingBreaker | None = Field(None, alias="routing.half_open")
+    routing_reset: RoutingBreaker | None = Field(None, alias="routing.reset")
     redis_invalidate: RedisInvalidate | None = Field(None, alias="redis.invalidate")
     redis_config_set: RedisConfigSet | None = Field(None, alias="redis.config_set")
     postgres_terminate_idle: TerminateIdle | None = Field(None, alias="postgres.terminate_idle")
@@ -104,9 +110,11 @@ REVERSIBLE_ACTUATORS = frozenset(
         "process.reload",
         "redis.config_set",
         "redis.invalidate",
+        *(name for name in ACTUATORS if name.startswith("routing.")),
     }
 )
-"""Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files)."""
+"""Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files; a route that an
+application tells by HTTP is set back and read back)."""
 
 
 class Playbook(Part):

@@ -109,12 +109,12 @@ STORIES: dict[str, tuple[Callable[[], list[Event]], str, str]] = {
             alarm("provider-a", "http-timeout"),
         ],
         "payments",
-        "use-provider-b",
+        "use-other-provider",
     ),
     "a provider answers with errors": (
         lambda: [alarm("provider-a", "http-error"), alarm("payments", "error-ratio", ratio=0.9)],
         "payments",
-        "use-provider-b",
+        "use-other-provider",
     ),
     "the worker crashes": (lambda: [alarm("worker", "process-exited")], "worker", "restart-crashed"),
 }

@@ -18,12 +18,12 @@ from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Incident
 from shared.contracts.diagnoser import Diagnosis
-from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.healer import Outcome, RouteChanged, RunProgress
 from shared.contracts.predictor import Prediction
 
 log = structlog.get_logger()
 
-FOLLOWED: tuple[type[CaseEvent], ...] = (Incident, Diagnosis, Decision, RunProgress, Outcome, Prediction)
+FOLLOWED: tuple[type[CaseEvent], ...] = (Incident, Diagnosis, Decision, RunProgress, RouteChanged, Outcome, Prediction)
 INBOX = b"_INBOX.publisher"
 """Where replies to other systems' user may go: nobody hears another's replies."""
 E = TypeVar("E", bound=CaseEvent)

@@ -10,7 +10,7 @@ from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision
 from shared.contracts.detector import Incident
 from shared.contracts.diagnoser import Diagnosis
-from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.healer import Outcome, RouteChanged, RunProgress
 from shared.contracts.predictor import Prediction
 
 STYLES = {
@@ -19,6 +19,7 @@ STYLES = {
     Diagnosis: ("yellow", "concluded"),
     Decision: ("cyan", "decided"),
     RunProgress: ("blue", "done"),
+    RouteChanged: ("blue", "done"),
     Outcome: ("green", "outcome"),
 }
 
@@ -40,6 +41,8 @@ def describe(event: CaseEvent) -> str:
         case RunProgress():
             detail = f": {event.detail}" if event.detail else ""
             return f"{event.playbook} {event.phase} {event.step}{detail}"
+        case RouteChanged():
+            return f"{event.change}: {event.from_provider} → {event.to_provider}"
         case Outcome():
             return f"{event.playbook} {event.result}: {event.reason}"
         case _:

@@ -20,7 +20,7 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
-ONCE = frozenset({CaseKind.REQUEST, CaseKind.RECOMMENDATION})
+ONCE = frozenset({CaseKind.REQUEST, CaseKind.RECOMMENDATION, CaseKind.RECOVERY})
 """Cases that end with their first answer: nothing goes on in the world that would ask again."""
 UNAIDED = frozenset(
     {

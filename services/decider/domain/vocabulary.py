@@ -17,6 +17,7 @@ class CaseKind(StrEnum):
     PREDICTION = "prediction"
     RECOMMENDATION = "recommendation"
     REQUEST = "request"
+    RECOVERY = "recovery"
 
 
 class Moment(StrEnum):

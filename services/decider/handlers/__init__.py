@@ -6,6 +6,7 @@ from services.decider.handlers.explaining import explain
 from services.decider.handlers.governor import Governor
 from services.decider.handlers.governor_state import GovernorView
 from services.decider.handlers.people import People
+from services.decider.handlers.returns import Returns
 from services.decider.handlers.review import Review
 from services.decider.handlers.world import HealthBook, KnowledgeBook, StormBook, World
 
@@ -18,6 +19,7 @@ __all__ = [
     "KnowledgeBook",
     "Pace",
     "People",
+    "Returns",
     "Review",
     "StormBook",
     "World",

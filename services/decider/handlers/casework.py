@@ -23,7 +23,7 @@ from services.decider.domain import (
     decide,
     expected_outcome,
 )
-from services.decider.domain.life import UNAIDED, Next, State, after
+from services.decider.domain.life import ONCE, UNAIDED, Next, State, after
 from services.decider.domain.record import Json, dump_inputs
 from services.decider.domain.vocabulary import ATTEMPTED, GOVERNOR
 from services.decider.handlers import translate
@@ -188,7 +188,7 @@ class Casework:
 
     async def _think_on(self, unit: Unit, row: CaseRow, case: Case, result: Result) -> None:
         row.tries = 0
-        if not case.is_open or case.requested is not None or case.tuning is not None:
+        if not case.is_open or case.kind in ONCE:
             row.state, row.next_at = State.CLOSED.value, None
             return
         row.state = State.OPEN.value

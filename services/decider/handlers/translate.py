@@ -20,6 +20,7 @@ from services.decider.domain import (
     Verdict,
     why,
 )
+from services.decider.domain.returning import SURE
 from shared.contracts import base, decider
 from shared.contracts.detector import Incident
 from shared.contracts.diagnoser import Diagnosis
@@ -113,6 +114,19 @@ def of_recommendation(event: Recommendation) -> Case:
         severity="warning",
         causes=(Cause(event.component, Category.TUNING, 1.0 - event.risk, f"tuning:{event.knob}"),),
         tuning=Tuning(event.knob, event.recommended, event.risk, event.current),
+    )
+
+
+def of_recovery(event: decider.ProviderRecovered) -> Case:
+    signature = f"{Category.PROVIDER_RECOVERED.value}:{event.provider}"
+    return Case(
+        id=event.case_id,
+        kind=CaseKind.RECOVERY,
+        component=event.component,
+        opened_at=event.at,
+        pattern=Category.PROVIDER_RECOVERED.value,
+        severity="warning",
+        causes=(Cause(event.component, Category.PROVIDER_RECOVERED, SURE, signature),),
     )
 
 

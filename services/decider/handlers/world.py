@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
@@ -39,6 +40,11 @@ class HealthBook:
     def error_budget_left(self, component: str) -> float | None:
         budgets = self._seen[component].error_budgets if component in self._seen else {}
         return min(budgets.values(), default=None)
+
+    def healthy_since(self, component: str) -> datetime | None:
+        """Since when nothing at all has been wrong with it; None: something is, or nobody watches it."""
+        health = self._seen.get(component)
+        return health.since if health is not None and health.status.value == "healthy" else None
 
     def error_count(self, component: str) -> int:
         return self._seen[component].error_count if component in self._seen else 0

@@ -115,6 +115,25 @@ async def with_open_incident(session: AsyncSession, components: Collection[str],
     return frozenset(found)
 
 
+async def live_recoveries(session: AsyncSession, components: Collection[str]) -> list[CaseRow]:
+    """Cases of these components' going back to a provider that wait to be decided or answered, locked; those in work
+    are left out."""
+    statement = (
+        select(CaseRow)
+        .where(CaseRow.component.in_(components), CaseRow.kind == CaseKind.RECOVERY.value, CaseRow.state.in_(LIVE))
+        .with_for_update(skip_locked=True)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def recoveries_of(session: AsyncSession, component: str, since: datetime) -> list[CaseRow]:
+    """Cases of this component's going back to a provider that were touched since then."""
+    statement = select(CaseRow).where(
+        CaseRow.component == component, CaseRow.kind == CaseKind.RECOVERY.value, CaseRow.updated_at >= since
+    )
+    return list((await session.execute(statement)).scalars())
+
+
 async def prune(session: AsyncSession, before: datetime) -> None:
     """Forgets closed cases, their decisions and their grants."""
     old = select(CaseRow.case_id).where(CaseRow.state == State.CLOSED.value, CaseRow.updated_at < before)

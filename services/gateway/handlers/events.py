@@ -10,11 +10,11 @@ from services.gateway.store import timeline
 from services.gateway.store.timeline import State
 from shared import telemetry
 from shared.contracts.base import CaseEvent
-from shared.contracts.decider import Decision
+from shared.contracts.decider import Decision, ProviderRecovered
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.healer import Outcome, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
 from shared.outbox import Unit
@@ -54,6 +54,10 @@ def summary(event: CaseEvent) -> Summary:
             return Summary("recommendation", case, "proposed")
         case ManualRequest():
             return Summary("request", case, "requested")
+        case RouteChanged():
+            return Summary("route", event.component, event.change)
+        case ProviderRecovered():
+            return Summary("recovery", case, "opened")
     raise TypeError(f"the gateway keeps no state of {type(event).__name__}")
 
 

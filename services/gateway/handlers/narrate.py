@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from services.gateway.domain.story import Act, Moment
 from shared.contracts.base import CaseEvent
-from shared.contracts.decider import Decision, Verdict
+from shared.contracts.decider import Decision, ProviderRecovered, Verdict
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RunProgress
+from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment as Timing
 from shared.contracts.predictor import Prediction
@@ -26,6 +26,8 @@ RECORDED: Mapping[str, type[CaseEvent]] = {
         Prediction,
         Recommendation,
         ManualRequest,
+        RouteChanged,
+        ProviderRecovered,
     )
 }
 """Every contract that makes stories, by its subject."""
@@ -51,6 +53,10 @@ def narrate(event: CaseEvent) -> Moment | None:
         case ManualRequest():
             title = f"{event.by} asks for {event.playbook} on {event.component}"
             return _moment(Act.SEEN, event, "gateway", title, [event.comment])
+        case RouteChanged():
+            return _route_changed(event)
+        case ProviderRecovered():
+            return _recovered(event)
     return None
 
 
@@ -159,6 +165,20 @@ def _progress(event: RunProgress) -> Moment | None:
     title = f"{event.playbook}: {said}{' (dry run)' if event.dry_run else ''}"
     took = f"took {event.duration_ms:.0f} ms" if event.duration_ms is not None else ""
     return _moment(Act.DONE, event, "healer", title, [event.detail, took])
+
+
+def _route_changed(event: RouteChanged) -> Moment:
+    way = "goes back" if event.change is RouteChange.RETURNED else "fails over"
+    title = f"traffic of {event.component} {way} from {event.from_provider} to {event.to_provider}"
+    return _moment(Act.DONE, event, "healer", title)
+
+
+def _recovered(event: ProviderRecovered) -> Moment:
+    title = f"{event.provider} is well again; {event.component} still uses {event.in_use}"
+    lines = [f"well since {event.well_since:%H:%M:%S} UTC, for at least {event.waited_s:.0f} s as wanted"]
+    if event.returns_of_the_day:
+        lines.append(f"{event.returns_of_the_day} ways back within a day: the wait was doubled for each")
+    return _moment(Act.SEEN, event, "decider", title, lines)
 
 
 _RESULTS: Mapping[Result, str] = {

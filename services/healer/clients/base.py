@@ -75,6 +75,8 @@ class Context:
     """Keeps durably what this step is about to change or has changed, in the place of what it kept before."""
     kept: Callable[[], Awaitable[bytes | None]]
     """What this step has kept; None before it has kept anything. Raises ActuatorError when that is gone."""
+    is_ill: Callable[[str], bool] = lambda _component: False
+    """Whether a component is in trouble now, as far as anybody watches it."""
 
 
 def text(facts: Facts, name: str) -> str:

@@ -44,6 +44,11 @@ def _value(now: FileCopy, key: str) -> Scalar:
         raise ActuatorError(str(error)) from error
 
 
+async def read_value(path: str, key: str) -> Scalar:
+    """The value of one key of a configuration file. Raises ActuatorError."""
+    return _value(await _read(path), key)
+
+
 def _edited(now: FileCopy, key: str, value: Scalar) -> FileCopy:
     if not now.state.exists:
         raise ActuatorError(f"{now.state.path} doesn't exist: a key is changed in a file that is there")

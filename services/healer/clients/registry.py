@@ -20,6 +20,7 @@ from services.healer.clients.process_actuators import (
     signal_named,
 )
 from services.healer.clients.redis_actuators import InvalidateKeys, SetRedisParameter
+from services.healer.clients.routing import actuators as routing
 from services.healer.clients.spawn import Spawner
 from services.healer.clients.sql_actuator import ExecuteSql
 from shared.packs.actions.calls import HttpCall, SqlStatement
@@ -32,6 +33,7 @@ from shared.packs.actions.databases import (
 )
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
 from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
 from shared.packs.base import Part
 from shared.packs.model import Step
@@ -67,6 +69,11 @@ ACTUATORS: Mapping[str, _Maker] = {
     "jobs.mark_incomplete": _make(JobsMarkIncomplete, lambda a, c, _: ChangeJobs(c, a)),
     "jobs.clean_up": _make(JobsCleanUp, lambda a, c, _: ChangeJobs(c, a)),
     "sql.execute": _make(SqlStatement, lambda a, c, _: ExecuteSql(c, a)),
+    "routing.failover": _make(RoutingFailover, lambda a, c, _: routing.failover(a, c)),
+    "routing.failback": _make(RoutingFailback, lambda _, c, __: routing.failback(c)),
+    "routing.open": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "open")),
+    "routing.half_open": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "half-open")),
+    "routing.reset": _make(RoutingBreaker, lambda a, c, _: routing.breaker(a, c, "closed")),
 }
 
 

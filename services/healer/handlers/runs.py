@@ -20,7 +20,7 @@ from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.journal import Journal, plan_of
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Verdict
-from shared.contracts.detector import Health, Incident, Swept
+from shared.contracts.detector import Health, HealthStatus, Incident, Swept
 from shared.contracts.healer import Phase, SweepRequest
 from shared.contracts.predictor import Moment, Prediction
 from shared.outbox import Unit
@@ -34,12 +34,17 @@ STRANDED_AFTER = timedelta(seconds=15)
 
 @dataclass(slots=True)
 class HealthBook:
-    """Errors ever seen of each component, as the detector tells."""
+    """Errors ever seen of each component, and which are in trouble, as the detector tells."""
 
     _errors: dict[str, ErrorHistory] = field(default_factory=dict)
+    _ill: set[str] = field(default_factory=set)
 
     async def seen(self, component: str, health: Health | None) -> None:
         """For `bus.watch(Health, book.seen)`."""
+        if health is not None and health.status is HealthStatus.CRITICAL:
+            self._ill.add(component)
+        else:
+            self._ill.discard(component)
         if health is None:
             self._errors.pop(component, None)
         else:
@@ -48,6 +53,10 @@ class HealthBook:
     def errors_of(self, component: str) -> ErrorHistory:
         """An empty history for a component nobody watches."""
         return self._errors.get(component) or ErrorHistory()
+
+    def is_ill(self, component: str) -> bool:
+        """False for a component nobody watches."""
+        return component in self._ill
 
 
 def is_to_be_run(decision: Decision) -> bool:

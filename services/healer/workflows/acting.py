@@ -25,6 +25,7 @@ from services.healer.store import cases, runs
 from services.healer.workflows.guard import Guard
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
+from services.healer.workflows.routes import ROUTE_CHANGES, route_changed
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Phase
 from shared.outbox import Unit
@@ -64,6 +65,8 @@ class Acting:
         async def say(unit: Unit) -> None:
             detail = f"failed: {problem}" if problem else done
             await self.journal.say(unit, decision, Phase.STEP, step=name, detail=detail, duration_ms=duration_ms)
+            if not problem and step.actuator in ROUTE_CHANGES:
+                unit.emit(route_changed(decision, index, ROUTE_CHANGES[step.actuator], facts, unit.now))
 
         await self.journal.write(say)
         return acted

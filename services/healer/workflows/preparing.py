@@ -38,6 +38,7 @@ class Toolbox:
 
     journal: Journal
     spawner: Spawner
+    is_ill: Callable[[str], bool]
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
@@ -53,6 +54,7 @@ class Toolbox:
                 http_hosts=plan.http_hosts,
                 last_good=self._last_good,
                 blob=self.blob,
+                is_ill=self.is_ill,
                 keep=partial(self._keep, decision, index),
                 kept=partial(self._kept, decision, index),
             )

@@ -11,11 +11,11 @@ from services.gateway.domain.story import Act
 from services.gateway.handlers.events import summary
 from services.gateway.handlers.narrate import RECORDED, narrate, narrate_all
 from shared.contracts.base import CaseEvent, CaseKind, Category, Severity
-from shared.contracts.decider import Decision, Plan, Verdict
+from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RunProgress
+from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
 
@@ -168,6 +168,32 @@ def request() -> ManualRequest:
     return ManualRequest(at=NOW, component="orders", case_id=CASE, playbook="restart", by="ann", comment="it looks odd")
 
 
+def route_changed(change: RouteChange = RouteChange.FAILOVER_TRIGGERED) -> RouteChanged:
+    return RouteChanged(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        playbook="fail-over",
+        change=change,
+        from_provider="provider-a",
+        to_provider="provider-b",
+    )
+
+
+def recovered() -> ProviderRecovered:
+    return ProviderRecovered(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        provider="provider-a",
+        in_use="provider-b",
+        well_since=NOW,
+        waited_s=120,
+        returns_of_the_day=1,
+    )
+
+
 ONE_OF_EACH: list[CaseEvent] = [
     incident(),
     diagnosis(),
@@ -177,7 +203,17 @@ ONE_OF_EACH: list[CaseEvent] = [
     prediction(Moment.WAIT),
     recommendation(),
     request(),
+    route_changed(),
+    recovered(),
 ]
+
+
+def test_a_detour_and_its_way_back_are_told() -> None:
+    assert narrate(route_changed()).title == "traffic of payments fails over from provider-a to provider-b"  # type: ignore[union-attr]
+    told = narrate(recovered())
+    assert told is not None
+    assert told.title == "provider-a is well again; payments still uses provider-b"
+    assert "the wait was doubled" in told.lines[-1]
 
 
 def test_every_recorded_contract_can_be_told_and_found_again() -> None:

@@ -7,7 +7,7 @@ from services.cli.bench.faults.injuries import people
 from services.cli.bench.faults.injuries import processes as p
 from services.cli.bench.faults.scenario import Deed, Expect, Family, Scenario
 
-REROUTED = ("use-provider-b",)
+REROUTED = ("use-other-provider",)
 PAYS = ("provider-a", "payments")
 
 

@@ -153,6 +153,11 @@ DECISION_CALIBRATION_ERROR = Gauge(
     "homeostat_decision_calibration_error",
     "Mean distance of chances foretold from shares that helped. Above 0.1: see `homeostat calibration`, retrain.",
 )
+DECISION_SHARES = Gauge(
+    "homeostat_decision_share",
+    "Decisions of 30 days: right when they acted, automated, with a person. Right below 0.9: see `homeostat accuracy`.",
+    ["what"],
+)
 DECISION_RELIABILITY = Gauge(
     "homeostat_decision_reliability",
     "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",

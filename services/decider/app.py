@@ -11,12 +11,14 @@ from services.decider.handlers import (
     Handlers,
     HealthBook,
     KnowledgeBook,
+    Overriding,
     Pace,
     People,
     Returns,
     Review,
     StormBook,
     World,
+    accounts,
     explain,
 )
 from services.decider.settings import Settings
@@ -25,7 +27,7 @@ from shared.contracts.decider import Answer, CalibrationRequest, Recompute, Repl
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import Explain
+from shared.contracts.governance import AccuracyRequest, AutonomyRequest, CreditRequest, Explain, Override, SetAutonomy
 from shared.contracts.governor import GovernorRequest
 from shared.contracts.healer import LeaseRenewal, Outcome, Route, SweepRequest
 from shared.contracts.learner import Knowledge
@@ -72,6 +74,11 @@ def build(settings: Settings) -> Service:
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("explain", Explain, explain)
+    service.bus.answer("autonomy", AutonomyRequest, work.rights.listed)
+    service.bus.answer("set-autonomy", SetAutonomy, work.rights.set)
+    service.bus.answer("override", Override, Overriding(work).override)
+    service.bus.answer("credit", CreditRequest, accounts.credit)
+    service.bus.answer("accuracy", AccuracyRequest, accounts.accuracy)
     service.bus.answer("recompute", Recompute, review.recompute)
     service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)
@@ -80,6 +87,7 @@ def build(settings: Settings) -> Service:
     service.every(RETURNS_S, "returns", returns.tick)
     service.every(PRUNE_S, "prune", handlers.prune)
     service.every(MEASURE_S, "measure-calibration", review.measure)
+    service.every(MEASURE_S, "measure-accuracy", accounts.measure)
     return service
 
 

@@ -20,6 +20,7 @@ from services.gateway.settings import Settings
 from services.gateway.store import Base, access, timeline
 from shared.contracts.detector import Health
 from shared.contracts.gateway import Silence
+from shared.contracts.governance import AutonomyChanged
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.runtime import Service
@@ -58,6 +59,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
     )
     for contract in RECORDED.values():
         service.bus.on(contract, events.record)
+    service.bus.on(AutonomyChanged, events.governed)
     service.bus.watch(Health, knowing.health_seen)
     service.bus.watch(Knowledge, knowing.knowledge_seen)
     service.bus.watch(Silence, knowing.silence_seen)

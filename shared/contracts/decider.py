@@ -73,6 +73,14 @@ class Counterfactual(Wire):
     """All of them together, in words with numbers."""
 
 
+class HoldOff(Wire):
+    """The case is part of a trial of what acting is worth: whether it was left alone, and with which probability."""
+
+    held: bool
+    share: Probability
+    for_s: float
+
+
 class Decision(CaseEvent):
     """A decision at one revision; `component` is the target. `decision_id` stays: an approval is the next revision."""
 
@@ -102,6 +110,9 @@ class Decision(CaseEvent):
     """Chance that the playbook helps; `confidence` is what it is at least with a probability of 80 %."""
     counterfactual: Counterfactual | None = None
     """None where no number or limit decided."""
+    probability: Probability = 1.0
+    """With which the same would be done in such a case."""
+    hold_off: HoldOff | None = None
 
 
 class LeaseState(StrEnum):

@@ -36,7 +36,7 @@ from shared.packs.playbook import (
     Step,
     Validation,
 )
-from shared.packs.policy import FreezeWindow, Policy, Weights
+from shared.packs.policy import FreezeWindow, HoldOff, Policy, Weights
 from shared.packs.schedule import Maintenance
 from shared.packs.watch import (
     PROBE_KINDS,
@@ -81,6 +81,7 @@ __all__ = [
     "Expression",
     "FileBackup",
     "FreezeWindow",
+    "HoldOff",
     "HostProbe",
     "HttpProbe",
     "JournalProbe",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shared.contracts.base import Probability, Token
+from shared.contracts.base import Probability, Severity, Token
 from shared.packs.base import Part, Seconds
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -42,6 +42,17 @@ class Weights(Part):
         return self
 
 
+class HoldOff(Part):
+    """A small share of mild incidents is left alone for a while, at random: what then becomes of them is compared with
+    what becomes of those that are acted on at once."""
+
+    share: Annotated[float, Field(gt=0, le=0.5)]
+    max_severity: Severity = Severity.WARNING
+    """Severer incidents are always acted on."""
+    for_s: Seconds = 60
+    """So long it is left alone; choose more than a repair usually takes. Both arms are looked at for this time."""
+
+
 class Policy(Part):
     """Limits of what may be done without a person. The defaults are the product's."""
 
@@ -62,9 +73,17 @@ class Policy(Part):
     max_attempts: Annotated[int, Field(ge=1)] = 5
     ask_expires_s: Seconds = 900
     earn_auto_after_runs: Annotated[int, Field(ge=5)] | None = None
-    """A `semi-auto` playbook acts by itself after this many runs on the same problem; unset: it always asks."""
+    """A `semi-auto` playbook earns the right to act by itself on a problem by this many runs there; unset: it always
+    asks, and no right is ever lost."""
     earn_auto_success: Probability = 0.8
     """And when the lower end of its success rate's 95 % interval is at least this (20 of 20 runs give 0.84)."""
+    error_budget: Annotated[int, Field(ge=1)] = 1
+    """Runs in that many that may be rolled back before a playbook loses the right to act by itself on this problem,
+    `full-auto` ones too; one that leaves harm spends it all."""
+    earn_again_after_s: Seconds = 86_400
+    """A right that was lost is not earned again before."""
+    hold_off: HoldOff | None = None
+    """Unset: nothing is ever left alone to learn from it."""
     confidence_model: Literal["posterior", "record-shift"] = "posterior"
     """How a playbook's record moves confidence. `posterior`: the lower 80 % bound of its chance to help, given the
     diagnosis and every run; `record-shift`: the diagnosis' confidence + (success rate − 0.5) × 0.20, within 0.5–1."""

@@ -29,6 +29,9 @@ OPEN = {"GET /livez", "GET /readyz"}
 VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
+    "GET /api/autonomous/accuracy",
+    "GET /api/autonomous/autonomy",
+    "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",
     "GET /api/autonomous/governor",
     "GET /api/autonomous/explain",
@@ -70,7 +73,9 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "POST /api/autonomous/autonomy/demote",
     "POST /api/autonomous/decide",
+    "POST /api/autonomous/override",
     "GET /api/recordings",
     "POST /api/autonomous/run-cycle",
     "POST /api/decisions/{decision_id}/approve",
@@ -81,6 +86,7 @@ OPERATORS = {
     "POST /api/silences",
 }
 ADMINS = {
+    "POST /api/autonomous/autonomy/promote",
     "DELETE /api/packs/{name}",
     "DELETE /api/tokens/{token_id}",
     "GET /api/audit",

@@ -14,10 +14,13 @@ from typer.testing import CliRunner, Result
 from services.cli.app import app
 from services.decider.app import build
 from services.decider.settings import Settings
-from shared.contracts.base import Event
+from shared.contracts.base import Event, Severity
+from shared.contracts.decider import Decision
+from shared.contracts.detector import Incident, Transition
+from shared.contracts.healer import Result as Ending
 from shared.runtime import Service
 from tests.conftest import Platform
-from tests.integration.test_decider import diagnosis, incident
+from tests.integration.test_decider import diagnosis, incident, later, outcome
 from tests.integration.test_gateway import ADMIN, Gateway, started
 
 Eventually = Callable[..., Awaitable[None]]
@@ -57,14 +60,15 @@ class Pair:
         await self.eventually(lambda: self.decider.packs.packs["shop"].version > version)
         await self.eventually(lambda: self.gateway.service.packs.component("payments"))
 
-    async def trouble(self, component: str = "payments", confidence: float = 0.95) -> UUID:
-        """A crash is seen and diagnosed; its case."""
-        seen = incident(component)
-        await self.says(seen, diagnosis(seen, confidence=confidence))
-        return seen.case_id
+    async def trouble(self, component: str = "payments", **more: Any) -> Incident:
+        """A crash is seen and diagnosed."""
+        seen = incident(component, **more)
+        await self.says(seen, diagnosis(seen))
+        return seen
 
-    async def decided(self, case_id: UUID, reason: str) -> dict[str, Any]:
+    async def decided(self, about: Incident | UUID, reason: str) -> dict[str, Any]:
         """Waits until the newest decision of a case has this reason."""
+        case_id = about if isinstance(about, UUID) else about.case_id
         found: list[dict[str, Any]] = []
 
         async def is_so() -> bool:
@@ -85,7 +89,7 @@ class Pair:
 @pytest.fixture
 async def pair(platform: Platform, eventually: Eventually) -> AsyncIterator[Pair]:
     async with started(platform) as gateway:
-        service = build(platform.settings(Settings, reopened_settle_s=0.1, after_success_s=0.5, decider_review_s=0.5))
+        service = build(platform.settings(Settings, reopened_settle_s=0.1, after_success_s=30, decider_review_s=0.5))
         await service.start()
         try:
             yield Pair(gateway, service, eventually)
@@ -116,3 +120,124 @@ async def test_a_trouble_that_is_described_is_decided_and_only_done_when_that_is
     assert (order["verdict"], order["decided_by"], order["plan"]["playbook"]) == ("execute", "bootstrap", "restart")
     nothing = await pair.gateway.client.post("/api/autonomous/decide", json=body | {"category": "disk", "act": True})
     assert nothing.status_code == 409
+
+
+# ---- rights to act alone
+
+
+async def ended(pair: Pair, seen: Incident, told: dict[str, Any], result: Ending = Ending.SUCCEEDED) -> None:
+    """The run of a decision ends so, and its incident is over."""
+    await pair.says(outcome(Decision.model_validate(told), result))
+
+    async def heard() -> bool:
+        client = await pair.gateway.platform.connect_postgres("decider")
+        try:
+            query = "select count(*) from grants where decision_id = $1 and finished_at is not null"
+            return bool(await client.fetchval(query, UUID(told["decision_id"])))
+        finally:
+            await client.close()
+
+    await pair.says(later(seen, Transition.RESOLVED))
+    await pair.eventually(heard)
+
+
+async def test_a_right_is_earned_lost_and_given_back_and_each_time_it_is_audited(pair: Pair) -> None:
+    await pair.applies(policy="{earn_auto_after_runs: 5, earn_auto_success: 0.5, max_targets_at_once: 9}")
+    for component in ("payments", "orders") * 2 + ("payments",):
+        seen = await pair.trouble(component)
+        await ended(pair, seen, await pair.decided(seen, "act"))
+    shown = (await pair.cli("autonomy", "list")).output
+    assert "any problem" in shown
+    await pair.cli("autonomy", "promote", "shop", "start", "crash:process-exited", "-r", "proven by hand")
+    await pair.cli("autonomy", "demote", "shop", "restart", "crash:process-exited", "-r", "not during the fair")
+    seen = await pair.trouble("orders")
+    order = await pair.decided(seen, "act")
+    assert order["plan"]["playbook"] == "start"
+    await ended(pair, seen, order, Ending.ROLLED_BACK)
+
+    async def lost() -> bool:
+        found = (await pair.gateway.get("/api/autonomous/autonomy"))["standings"]
+        start = next(one for one in found if one["playbook"] == "start" and one["signature"])
+        return bool(start["reason"] == "error-budget-spent" and start["rung"] == "assist" and start["cooling_until"])
+
+    await pair.eventually(lost)
+    ask = await pair.decided(await pair.trouble("payments"), "autonomy-lost")
+    assert ask["verdict"] == "ask"
+
+    async def audited() -> bool:
+        rows = [one for one in await pair.gateway.get("/api/audit", limit=50) if one["action"].startswith("autonomy")]
+        return [(one["actor"], one["action"]) for one in rows] == [
+            ("homeostat", "autonomy auto → assist"),
+            ("bootstrap", "autonomy auto → assist"),
+            ("bootstrap", "autonomy assist → auto"),
+        ]
+
+    await pair.eventually(audited)
+    assert (await pair.gateway.get("/api/audit/verify"))["intact"]
+
+
+# ---- overrides
+
+
+async def test_a_person_runs_another_playbook_or_leaves_it_and_confidence_hears_of_it(pair: Pair) -> None:
+    await pair.applies("assist")
+    seen = await pair.trouble()
+    first = await pair.decided(seen, "mode-assist")
+    assert first["plan"]["playbook"] == "start"
+    wanted = ("override", first["decision_id"][:13], "--run", "restart", "--reason", "it must read its settings again")
+    assert "restart is run" in (await pair.cli(*wanted)).output
+    order = await pair.decided(seen, "overridden")
+    assert (order["verdict"], order["plan"]["playbook"], order["decided_by"]) == ("execute", "restart", "bootstrap")
+    await ended(pair, seen, order)
+    second = await pair.decided(await pair.trouble("orders"), "mode-assist")
+    before, now = (
+        next(one for one in told["alternatives"] if one["playbook"] == "start")["criteria"]["confidence"]
+        for told in (first, second)
+    )
+    assert now < before
+    told = await pair.gateway.get("/api/autonomous/explain", decision_id=second["decision_id"])
+    assert any("people said no to start" in one for one in told["evidence"])
+    assert second["plan"]["playbook"] == "restart", "the next time the person's choice goes first"
+    body = {"decision_id": second["decision_id"], "verdict": "abstain", "reason": "it is being replaced"}
+    assert (await pair.gateway.post("/api/autonomous/override", body))["applied"]
+    await pair.decided(UUID(second["case_id"]), "rejected")
+    again = await pair.gateway.client.post("/api/autonomous/override", json=body | {"reason": ""})
+    assert again.status_code == 422
+
+
+async def test_a_word_on_a_run_that_is_over_is_a_label(pair: Pair) -> None:
+    await pair.applies()
+    seen = await pair.trouble()
+    order = await pair.decided(seen, "act")
+    await ended(pair, seen, order)
+    right = (await pair.gateway.get("/api/autonomous/accuracy"))["right"]
+    assert (right["part"], right["whole"]) == (1, 1)
+    body = {"decision_id": order["decision_id"], "verdict": "abstain", "reason": "it had mended itself"}
+    told = await pair.gateway.post("/api/autonomous/override", body)
+    assert (told["applied"], told["helped"]) == (False, False)
+    right = (await pair.gateway.get("/api/autonomous/accuracy"))["right"]
+    assert (right["part"], right["whole"]) == (0, 1)
+    moments = (await pair.gateway.get(f"/api/trace/{order['case_id']}"))["moments"]
+    assert any("overrules" in one["title"] for one in moments)
+    assert "right when it acted" in (await pair.cli("accuracy")).output
+
+
+# ---- what acting is worth
+
+
+async def test_what_is_held_off_is_acted_on_later_and_both_arms_are_counted(pair: Pair) -> None:
+    await pair.applies(policy="{hold_off: {share: 0.5, for_s: 0.3}, max_targets_at_once: 9, actions_per_hour: 100}")
+
+    async def both_arms() -> bool:
+        found = await pair.gateway.get("/api/autonomous/credit")
+        return bool(found["effects"])
+
+    for _ in range(40):
+        seen = await pair.trouble(severity=Severity.WARNING)
+        await ended(pair, seen, await pair.decided(seen, "act"))
+        if await both_arms():
+            break
+    await pair.eventually(both_arms)
+    told = await pair.gateway.get("/api/autonomous/credit")
+    assert told["effects"][0]["held_off"]["cases"] + told["effects"][0]["acted"]["cases"] <= told["cases"]
+    assert "over in time" in (await pair.cli("credit")).output

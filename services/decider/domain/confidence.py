@@ -7,13 +7,16 @@ from math import sqrt
 
 from services.decider.domain.beta import beta_quantile, mean_with_bound
 from services.decider.domain.model import ConfidenceModel, Record
-from shared.packs import AutomationLevel, Playbook, Policy
+from shared.packs import Playbook, Policy
 
 FLOOR = 0.5
 """Shifted by a record, confidence stays within 0.5–1."""
 MAX_SHIFT = 0.10
 PRIOR_SUCCESS, PRIOR_RUNS = 0.7, 2
 """Beside a shifted confidence, a playbook without a record is expected to help seven times in ten."""
+ENDORSED_RUNS = 0.5
+"""A person's word that a playbook would have helped, where it was not tried, counts this much of a run; their no counts
+a whole one."""
 OTHER_KINDS = 0.5
 """A run on another kind of component counts this much of a run."""
 
@@ -70,10 +73,17 @@ def evidence(record: Record | None, kind: str) -> tuple[float, float]:
     """
     if record is None:
         return 0.0, 0.0
+    said_runs, said_successes = said(record)
     elsewhere = [tally for other, tally in record.of_kind.items() if other != kind]
     runs = max(0.0, record.runs - (1 - OTHER_KINDS) * sum(runs for runs, _ in elsewhere))
     successes = record.successes - (1 - OTHER_KINDS) * sum(successes for _, successes in elsewhere)
-    return runs, min(max(0.0, successes), runs)
+    return runs + said_runs, min(max(0.0, successes), runs) + said_successes
+
+
+def said(record: Record) -> tuple[float, float]:
+    """What people said of a playbook, as runs and successes."""
+    endorsed = record.endorsed * ENDORSED_RUNS
+    return record.overruled + endorsed, endorsed
 
 
 def drawn_success(record: Record | None) -> float:
@@ -90,9 +100,13 @@ def shifted(base: float, record: Record | None) -> float:
     >>> shifted(0.70, None)
     0.7
     """
-    if record is None or record.runs == 0:
+    said_runs, said_successes = said(record) if record else (0.0, 0.0)
+    if record is None or record.runs + said_runs == 0:
         return base
-    shift = min(max(record.shift, -MAX_SHIFT), MAX_SHIFT)
+    shift = record.shift
+    if said_runs:
+        shift = ((record.successes + said_successes) / (record.runs + said_runs) - 0.5) * 2 * MAX_SHIFT
+    shift = min(max(shift, -MAX_SHIFT), MAX_SHIFT)
     return round(min(max(base + shift, FLOOR), 1.0), 4)
 
 
@@ -104,29 +118,21 @@ def threshold(playbook: Playbook, policy: Policy) -> float:
     return min(policy.confidence_reversible, policy.confidence) if undoable else policy.confidence
 
 
-def wilson_low(successes: int, runs: int, z: float = 1.96) -> float:
+def wilson_low(successes: int, runs: int) -> float:
     """Lower end of the 95 % interval of a success rate.
 
     >>> round(wilson_low(20, 20), 3)
     0.839
     """
+    return wilson(successes, runs)[0]
+
+
+def wilson(successes: int, runs: int, z: float = 1.96) -> tuple[float, float]:
+    """Interval of a success rate by the score test (Wilson 1927); everything is possible before the first run."""
     if runs == 0:
-        return 0.0
+        return 0.0, 1.0
     rate = successes / runs
     centre = rate + z * z / (2 * runs)
     spread = z * sqrt(rate * (1 - rate) / runs + z * z / (4 * runs * runs))
-    return (centre - spread) / (1 + z * z / runs)
-
-
-def level(playbook: Playbook, policy: Policy, record: Record | None) -> AutomationLevel:
-    """How far the playbook may go: where the policy lets it, a semi-auto one earns full-auto by its record."""
-    earns_after = policy.earn_auto_after_runs
-    if (
-        playbook.automation_level is AutomationLevel.SEMI_AUTO
-        and earns_after is not None
-        and record is not None
-        and record.runs >= earns_after
-        and wilson_low(record.successes, record.runs) >= policy.earn_auto_success
-    ):
-        return AutomationLevel.FULL_AUTO
-    return playbook.automation_level
+    whole = 1 + z * z / runs
+    return max(0.0, (centre - spread) / whole), min(1.0, (centre + spread) / whole)

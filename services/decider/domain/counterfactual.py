@@ -43,6 +43,8 @@ class Lever(StrEnum):
     OTHER_CASE = "other-case"
     INCIDENT = "incident"
     MOMENT = "moment"
+    AUTONOMY = "autonomy"
+    HOLD_OFF = "hold-off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ def _lift(inputs: Inputs, ruling: Ruling) -> tuple[Change, Inputs] | None:
         forecast = replace(inputs.case.forecast, moment=Moment.QUIET)
         change = Change(Lever.MOMENT, "less traffic, or less time left")
         return change, replace(inputs, case=replace(inputs.case, forecast=forecast))
+    if ruling.reason is Reason.AUTONOMY_LOST and ruling.option is not None:
+        kept = tuple(one for one in inputs.standings if one != ruling.option.standing)
+        given = tuple(replace(one, level=Mode.AUTO) for one in inputs.standings if one == ruling.option.standing)
+        words = f"{ruling.option.playbook} trusted to act alone on {ruling.cause.signature}"
+        return Change(Lever.AUTONOMY, words), replace(inputs, standings=kept + given)
     if ruling.reason is Reason.ATTEMPTS_SPENT:
         return _more_attempts(inputs)
     if target is None:
@@ -147,6 +154,8 @@ def _of_policy(inputs: Inputs, ruling: Ruling, target: Target) -> tuple[Change, 
         case Reason.SETTLING | Reason.OSCILLATING:
             words = f"no time to settle ({policy.settle_s:g} s)"
             return Change(Lever.SETTLE, words, 0.0, policy.settle_s), _policy(target, settle_s=0.0)
+        case Reason.HELD_OFF:
+            return Change(Lever.HOLD_OFF, "no hold-off at random"), _policy(target, hold_off=None)
         case Reason.TOO_MANY_TARGETS:
             needs, has = len({*ledger.busy_targets} - {target.name}) + 1, policy.max_targets_at_once
             change = Change(Lever.TARGETS, f"at least {needs} targets at once allowed ({has} are)", needs, has)

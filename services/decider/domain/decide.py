@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
 from services.decider.domain.governor import Refusal, refusals
+from services.decider.domain.holdoff import Trial, trial
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
 from services.decider.domain.strategy import pick
@@ -52,6 +53,8 @@ class Ruling:
     """With which the strategy takes this option in such a case."""
     detail: str = ""
     """The particulars of the reason, with numbers."""
+    trial: Trial | None = None
+    """Of what acting is worth, if the case is part of one."""
     flip: Counterfactual | None = None
     """The smallest change that would have turned it."""
     explanation: str = ""
@@ -160,7 +163,8 @@ def _approved(outlook: _Outlook) -> Ruling:
     if option is None or (option.rejected_because and not option.failed_before):
         why = option.rejected_because if option else "the pack no longer has it for this"
         return _abstain(outlook, Reason.NO_PLAYBOOK, f"{approval.playbook} can't be run: {why}")
-    return _for_a_person(outlook, option, Reason.APPROVED, approval.by)
+    reason = Reason.OVERRIDDEN if approval.overrides else Reason.APPROVED
+    return _for_a_person(outlook, option, reason, approval.by)
 
 
 def _requested(outlook: _Outlook) -> Ruling:
@@ -212,7 +216,21 @@ def _alone(outlook: _Outlook) -> Ruling:
     assert option is not None
     if refused:
         return _abstain(outlook, refused[0].reason, refused[0].words, option)
-    return replace(_rule(outlook, Verdict.EXECUTE, Reason.ACT, option), probability=probability)
+    return _act(outlook, option, target, probability)
+
+
+def _act(outlook: _Outlook, option: Option, target: Target, probability: float) -> Ruling:
+    """Runs it, unless chance has it left alone for a while."""
+    drawn = trial(outlook.inputs, target)
+    if drawn is None:
+        return replace(_rule(outlook, Verdict.EXECUTE, Reason.ACT, option), probability=probability)
+    if drawn.held and drawn.left_s > 0:
+        words = f"for {drawn.left_s:.0f} s; {drawn.share:.0%} of such cases are"
+        ruling = _rule(outlook, Verdict.ABSTAIN, Reason.HELD_OFF, option, detail=words, expires_s=drawn.left_s)
+        return replace(ruling, trial=drawn)
+    acting = 1.0 if drawn.held else 1.0 - drawn.share
+    ruling = _rule(outlook, Verdict.EXECUTE, Reason.ACT, option)
+    return replace(ruling, probability=round(probability * acting, 6), trial=None if drawn.held else drawn)
 
 
 def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
@@ -248,6 +266,8 @@ def _question(option: Option, target: Target) -> Refusal | None:
         return Refusal(Reason.MODE_ASSIST, f"{target.pack} is in mode assist")
     if option.level is AutomationLevel.MANUAL:
         return Refusal(Reason.PLAYBOOK_MANUAL, f"{option.playbook} is manual")
+    if option.standing is not None and option.standing.level is Mode.ASSIST:
+        return Refusal(Reason.AUTONOMY_LOST, f"{option.playbook}: {option.standing.words}")
     if option.level is AutomationLevel.SEMI_AUTO:
         return Refusal(Reason.PLAYBOOK_SEMI_AUTO, f"{option.playbook} is semi-auto")
     if option.confidence < option.threshold:

@@ -54,6 +54,10 @@ def _of_option(inputs: Inputs, ruling: Ruling, option: Option) -> list[str]:
         if record is not None and record.runs
         else "it has no record here yet"
     )
+    if record is not None and record.overruled:
+        known += f", and people said no to it {record.overruled} times"
+    if record is not None and record.endorsed:
+        known += f", and people would have run it {record.endorsed} times more"
     parts = ", ".join(f"{one.name} {one.worth:.2f}×{one.weight:.2f}" for one in option.criteria)
     return [
         f"Confidence {option.confidence:.0%}, needed {option.threshold:.0%}: {known}.",
@@ -82,6 +86,12 @@ def evidence(inputs: Inputs, ruling: Ruling) -> tuple[str, ...]:
         f"{one.playbook} helped in {one.successes} of {one.runs} runs on {one.signature}"
         for one in inputs.records
         if one.runs and one.signature in signatures
+    ]
+    told += [
+        f"people said no to {one.playbook} on {one.signature} {one.overruled} times, and {one.endorsed} times that it "
+        "would have been right"
+        for one in inputs.records
+        if one.overruled + one.endorsed and one.signature in signatures
     ]
     told += [f"{one.playbook} ended {one.result.value} on {one.component} in this case" for one in case.tried[-5:]]
     target = inputs.targets.get(ruling.component)

@@ -50,6 +50,8 @@ def after(ruling: Ruling, kind: CaseKind, tries: int, review_s: float) -> Next:
         return Next(State.RUNNING, None, 0)
     if ruling.verdict is Verdict.ASK:
         return Next(State.ASKING, min(ruling.expires_s or review_s, review_s), 0)
+    if ruling.reason is Reason.HELD_OFF:
+        return Next(State.OPEN, ruling.expires_s, 0)
     if ruling.is_transient:
         return Next(State.OPEN, retry_s(tries), tries + 1)
     if ruling.reason is Reason.INCIDENT_GONE or kind in ONCE:

@@ -94,6 +94,8 @@ class Case:
     tuning: Tuning | None = None
     tried: tuple[Tried, ...] = ()
     declined: Declined | None = None
+    held_since: datetime | None = None
+    """When it was first left alone at random."""
 
     @property
     def last_failure(self) -> Tried | None:
@@ -199,6 +201,25 @@ class Record:
     mean_recovery_s: float | None = None
     of_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By kind of component: runs and successes there, as far as the decider granted them itself."""
+    overruled: int = 0
+    """How often a person said no to it on this problem, where no run could tell."""
+    endorsed: int = 0
+    """How often a person said that it would have been right, and it was not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a playbook may act alone on a problem: `auto` or `assist`, since when, and who said so."""
+
+    pack: str
+    signature: str
+    playbook: str
+    level: Mode
+    since: datetime
+    by: str = "homeostat"
+    cooling_until: datetime | None = None
+    """Not earned again before."""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +242,8 @@ class Approval:
     playbook: str
     component: str
     comment: str = ""
+    overrides: bool = False
+    """It was not what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +257,13 @@ class Inputs:
     switched_off: bool = False
     approval: Approval | None = None
     model: ConfidenceModel = field(default_factory=ConfidenceModel)
+
+    standings: tuple[Standing, ...] = ()
+    """Rights to act alone that were given or lost, the newest of each playbook on each problem."""
+
+    def standing_of(self, pack: str, signature: str, playbook: str) -> Standing | None:
+        wanted = (pack, signature, playbook)
+        return next((one for one in self.standings if (one.pack, one.signature, one.playbook) == wanted), None)
 
     def record_of(self, signature: str, playbook: str) -> Record | None:
         return next((r for r in self.records if (r.signature, r.playbook) == (signature, playbook)), None)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from services.decider.domain import confidence as conf
 from services.decider.domain import risk as risks
+from services.decider.domain.autonomy import level_of
 from services.decider.domain.context import when_context
-from services.decider.domain.model import Case, Cause, Inputs, Target
+from services.decider.domain.model import Case, Cause, Inputs, Standing, Target
 from services.decider.domain.scoring import Criterion, criteria, expected_time_s, score
 from services.decider.domain.vocabulary import CaseKind, Reason
 from shared.packs import AutomationLevel, Category, FileBackup, Playbook, Step, Validation
@@ -46,6 +47,8 @@ class Option:
     """What the risk is made of, each 0–1."""
     posterior: tuple[float, float] = (1.0, 1.0)
     """Pseudo-counts of runs that helped and did not."""
+    standing: Standing | None = None
+    """The right to act alone that it was given, or has lost."""
     follows: bool = False
     """The playbook that failed names it as what follows."""
     failed_before: bool = False
@@ -163,6 +166,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
     if inputs.case.requested:
         sure = replace(sure, confidence=cause.confidence)
     risk = risks.assess(playbook, target, inputs.now)
+    standing = inputs.standing_of(target.pack, cause.signature, name)
     values = criteria(inputs.case, playbook, record, sure=sure, risk=risk.total, target=target)
     option = Option(
         component=target.name,
@@ -175,12 +179,13 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
         risk_words=risk.words,
         risk_terms={"actions": risk.actions, **risk.terms},
         risk_max=target.policy.risk_max,
-        level=conf.level(playbook, target.policy, record),
+        level=level_of(playbook, standing),
         criteria=values,
         score=score(values),
         expected_success=sure.expected,
         posterior=(sure.helped, sure.failed),
         expected_time_s=round(expected_time_s(playbook, record), 1),
+        standing=standing,
         follows=follows,
         failed_before=(target.name, name) in inputs.case.failed_since_success(),
     )

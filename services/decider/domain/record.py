@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.decider.domain.autonomy import standings_before
 from services.decider.domain.model import Case, Inputs
 
 _INPUTS = TypeAdapter(Inputs)
@@ -30,7 +32,10 @@ def load_inputs(record: Json) -> Inputs:
     targets = {
         name: {**target, "policy": {**before, **target["policy"]}} for name, target in record.get("targets", {}).items()
     }
-    return _INPUTS.validate_python({**record, "targets": targets})
+    inputs = _INPUTS.validate_python({**record, "targets": targets})
+    if "standings" not in record:
+        inputs = replace(inputs, standings=standings_before(inputs))
+    return inputs
 
 
 def dump_case(case: Case) -> Json:

@@ -29,8 +29,8 @@ def pick(strategy: Strategy, posteriors: Sequence[Posterior], seed: str) -> tupl
     if strategy == "fixed" or len(posteriors) < 2:
         return 0, 1.0
     if strategy == "ab":
-        return int(_uniform(seed) * 2), 0.5
-    shares = iter(_uniform(f"{seed}/{place}") for place in range(len(posteriors)))
+        return int(uniform(seed) * 2), 0.5
+    shares = iter(uniform(f"{seed}/{place}") for place in range(len(posteriors)))
     chosen = thompson(posteriors, lambda helped, failed: beta_quantile(next(shares), helped, failed))
     return chosen, probability_of_best(posteriors, chosen)
 
@@ -58,6 +58,6 @@ def probability_of_best(posteriors: Sequence[Posterior], index: int) -> float:
     return min(max(round(total, 4), LEAST_PROBABILITY), 1.0)
 
 
-def _uniform(seed: str) -> float:
+def uniform(seed: str) -> float:
     """Between 0 and 1, exclusive."""
     return (int.from_bytes(sha256(seed.encode()).digest()[:6]) + 0.5) / 2**48

@@ -44,18 +44,28 @@ ATTEMPTED = FAILURES - {Result.LOST} | {Result.SUCCEEDED}
 """Ends that say something of the playbook."""
 
 
+class AutonomyReason(StrEnum):
+    """Why a playbook was given, or lost, the right to act alone on a problem."""
+
+    EARNED = "earned"
+    ERROR_BUDGET_SPENT = "error-budget-spent"
+    BY_PERSON = "by-person"
+
+
 class Reason(StrEnum):
     """The rule that decided: metric label, log field and heart of the explanation."""
 
     ACT = "act"
     APPROVED = "approved"
     MANUAL = "manual"
+    OVERRIDDEN = "overridden"
     # asks
     BELOW_THRESHOLD = "below-threshold"
     RISK_TOO_HIGH = "risk-too-high"
     MODE_ASSIST = "mode-assist"
     PLAYBOOK_MANUAL = "playbook-manual"
     PLAYBOOK_SEMI_AUTO = "playbook-semi-auto"
+    AUTONOMY_LOST = "autonomy-lost"
     ESCALATED = "escalated"
     ATTEMPTS_SPENT = "attempts-spent"
     # observes
@@ -79,6 +89,7 @@ class Reason(StrEnum):
     MAINTENANCE = "maintenance"
     SETTLING = "settling"
     OSCILLATING = "oscillating"
+    HELD_OFF = "held-off"
     # abstains until something changes
     NO_PLAYBOOK = "no-playbook"
     NOT_IN_CARE = "not-in-care"
@@ -92,6 +103,9 @@ MEANING: dict[Reason, str] = {
     Reason.ACT: "confidence, risk and every limit allow it",
     Reason.APPROVED: "a person approved it, and the hard limits allow it",
     Reason.MANUAL: "a person asked for it, and the hard limits allow it",
+    Reason.OVERRIDDEN: "a person overruled the decision, and the hard limits allow it",
+    Reason.HELD_OFF: "left alone for a while at random, to learn what acting is worth: decided again after it",
+    Reason.AUTONOMY_LOST: "the playbook lost the right to act alone on this: a person approves each run",
     Reason.BELOW_THRESHOLD: "not sure enough to act alone: a person decides",
     Reason.RISK_TOO_HIGH: "above the risk limit, which confidence cannot buy off: a person decides",
     Reason.MODE_ASSIST: "the pack is in mode `assist`: a person decides",
@@ -145,6 +159,7 @@ TRANSIENT = frozenset(
         Reason.MAINTENANCE,
         Reason.SETTLING,
         Reason.OSCILLATING,
+        Reason.HELD_OFF,
     }
 )
 """Refusals that time alone can lift: the case stays pending and is decided again."""

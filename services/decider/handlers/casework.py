@@ -28,8 +28,9 @@ from services.decider.domain.record import Json, dump_inputs
 from services.decider.domain.vocabulary import ATTEMPTED, GOVERNOR
 from services.decider.handlers import translate
 from services.decider.handlers.governor import Governor
+from services.decider.handlers.rights import Rights
 from services.decider.handlers.world import World
-from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions
+from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions, trust
 from shared import telemetry
 from shared.outbox import Unit
 
@@ -57,6 +58,9 @@ class Casework:
     governor: Governor
     pace: Pace
     ids: Callable[[], UUID]
+
+    def __post_init__(self) -> None:
+        self.rights = Rights(self.world)
 
     async def decide(self, unit: Unit, row: CaseRow, approval: Approval | None = None) -> Ruling:
         """Decides the case and, unless it is an approval that was refused, carries the ruling out."""
@@ -95,8 +99,21 @@ class Casework:
         row.next_at = _next_at(following, unit.now, live)
         if following.state is State.CLOSED:
             self.close_decision(row, live, unit.now)
+        if ruling.trial is not None:
+            await self._enter_trial(unit, row, inputs, ruling)
         if ruling.reason in UNAIDED:
             await cases.wake_symptoms_of(unit.session, row.case_id, unit.now)
+
+    async def _enter_trial(self, unit: Unit, row: CaseRow, inputs: Inputs, ruling: Ruling) -> None:
+        """Notes in which arm the case is; one that is left alone remembers since when."""
+        drawn = ruling.trial
+        assert drawn is not None
+        assert ruling.option is not None
+        if drawn.held and inputs.case.held_since is None:
+            cases.keep(row, replace(inputs.case, held_since=unit.now), unit.now)
+        entered = {"case_id": row.case_id, "playbook": ruling.option.playbook, "decided_at": unit.now}
+        drawn_as = {"held": drawn.held, "share": drawn.share, "for_s": drawn.for_s}
+        await trust.enter(unit.session, {**entered, **drawn_as})
 
     async def _tell(
         self, unit: Unit, row: CaseRow, live: DecisionRow | None, inputs: Inputs, ruling: Ruling
@@ -183,6 +200,7 @@ class Casework:
         case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result))[-50:])
         cases.keep(row, case, unit.now)
         await unit.session.flush()
+        await self.rights.after(unit, grant, result)
         await cases.wake_components(unit.session, self._neighbours(grant.component), unit.now)
         await self._think_on(unit, row, case, result)
 

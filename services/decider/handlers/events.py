@@ -9,7 +9,7 @@ from services.decider.domain.life import State
 from services.decider.domain.vocabulary import CaseKind
 from services.decider.handlers import translate
 from services.decider.handlers.casework import Casework
-from services.decider.store import CaseRow, cases, decisions, grants
+from services.decider.store import CaseRow, cases, decisions, grants, trust
 from shared.contracts.detector import Incident, Swept
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
@@ -51,6 +51,7 @@ class Handlers:
             case = replace(case, declined=None)
         cases.keep(row, case, unit.now)
         if not case.is_open:
+            await trust.over(unit.session, row.case_id, event.resolved_at or unit.now)
             await self.work.over(unit, row)
         elif row.state != State.RUNNING.value and (was_over or worse or bool(before.silenced) != bool(new.silenced)):
             row.state, row.tries = State.OPEN.value, 0

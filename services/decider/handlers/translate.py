@@ -219,4 +219,8 @@ def event(
         decided_by=ruling.decided_by,
         expected_success=ruling.option.expected_success if ruling.option else None,
         counterfactual=counterfactual(ruling),
+        probability=ruling.probability,
+        hold_off=decider.HoldOff(held=drawn.held, share=drawn.share, for_s=drawn.for_s)
+        if (drawn := ruling.trial)
+        else None,
     )

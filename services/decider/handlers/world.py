@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Target
+from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Standing, Target
 from services.decider.domain.life import UNAIDED
 from services.decider.handlers.governor import Governor
-from services.decider.store import decisions, grants
+from services.decider.store import AutonomyRow, decisions, grants, trust
 from shared.contracts.detector import Health, Storm
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
-from shared.packs import Criticality
+from shared.packs import Criticality, Mode
 from shared.packs.book import PackBook, Placed
 
 SERVING = frozenset({"healthy", "warning"})
@@ -125,13 +125,30 @@ class World:
             records=await self._records(unit, case),
             switched_off=self.switched_off(),
             approval=approval,
+            standings=await self._standings(unit, case),
         )
 
     async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:
         """What the learner knows, with how much of it was on which kind of component."""
-        records = self.knowledge.of({cause.signature for cause in case.causes})
-        by_kind = await grants.by_kind(unit.session, {record.signature for record in records})
-        return tuple(replace(one, of_kind=by_kind.get((one.signature, one.playbook), {})) for one in records)
+        signatures = {cause.signature for cause in case.causes}
+        records = {(one.signature, one.playbook): one for one in self.knowledge.of(signatures)}
+        words = await trust.words_on(unit.session, signatures)
+        for signature, playbook in words.keys() - records.keys():
+            records[signature, playbook] = Record(signature, playbook, 0, 0, 0.5, 0.0)
+        by_kind = await grants.by_kind(unit.session, {signature for signature, _ in records})
+        return tuple(
+            replace(
+                one,
+                of_kind=by_kind.get(pair, {}),
+                overruled=words.get(pair, (0, 0))[0],
+                endorsed=words.get(pair, (0, 0))[1],
+            )
+            for pair, one in sorted(records.items())
+        )
+
+    async def _standings(self, unit: Unit, case: Case) -> tuple[Standing, ...]:
+        rows = await trust.standings(unit.session, {cause.signature for cause in case.causes})
+        return tuple(standing_of(row) for row in rows)
 
     async def is_unaided(self, unit: Unit, case_id: UUID | None) -> bool:
         """Nothing is done about this case by anyone but a person."""
@@ -177,6 +194,19 @@ class World:
         busy = await grants.busy_components(unit.session, others)
         healthy = sum(self.health.status(other) in SERVING and other not in busy for other in others)
         return Group(group, len(members), healthy, len(busy))
+
+
+def standing_of(row: AutonomyRow) -> Standing:
+    return Standing(
+        pack=row.pack,
+        signature=row.signature,
+        playbook=row.playbook,
+        level=Mode(row.level),
+        since=row.at,
+        by=row.by,
+        cooling_until=row.cooling_until,
+        words=row.words,
+    )
 
 
 def involved(case: Case) -> list[str]:

@@ -1,6 +1,18 @@
 """The decider's tables and queries."""
 
-from services.decider.store import cases, decisions, grants
-from services.decider.store.models import Base, CaseRow, DecisionRow, GrantRow
+from services.decider.store import cases, decisions, grants, trust
+from services.decider.store.models import AutonomyRow, Base, CaseRow, DecisionRow, GrantRow, OverrideRow, TrialRow
 
-__all__ = ["Base", "CaseRow", "DecisionRow", "GrantRow", "cases", "decisions", "grants"]
+__all__ = [
+    "AutonomyRow",
+    "Base",
+    "CaseRow",
+    "DecisionRow",
+    "GrantRow",
+    "OverrideRow",
+    "TrialRow",
+    "cases",
+    "decisions",
+    "grants",
+    "trust",
+]

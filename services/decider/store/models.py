@@ -116,3 +116,55 @@ class EpochRow(Base):  # type: ignore[misc, valid-type]
 
     component: Mapped[str] = mapped_column(String(64), primary_key=True)
     epoch: Mapped[int] = mapped_column(BigInteger)
+
+
+class AutonomyRow(Base):  # type: ignore[misc, valid-type]
+    """A right to act alone, given or taken; rows are only added, and the newest of a playbook on a problem holds."""
+
+    __tablename__ = "autonomy"
+    __table_args__ = (Index("ix_autonomy_standing", "pack", "signature", "playbook", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    pack: Mapped[str] = mapped_column(String(64))
+    signature: Mapped[str] = mapped_column(Text)
+    playbook: Mapped[str] = mapped_column(Text)
+    level: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(32))
+    by: Mapped[str] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    cooling_until: Mapped[datetime | None]
+    at: Mapped[datetime]
+
+
+class OverrideRow(Base):  # type: ignore[misc, valid-type]
+    """A person's word on a decision. Counted in confidence where no run could tell (`helped` is unset)."""
+
+    __tablename__ = "overrides"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    decision_id: Mapped[UUID] = mapped_column(index=True)
+    signature: Mapped[str] = mapped_column(Text, index=True)
+    was_verdict: Mapped[str] = mapped_column(String(16))
+    was_playbook: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(String(16))
+    playbook: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    applied: Mapped[bool]
+    helped: Mapped[bool | None]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class TrialRow(Base):  # type: ignore[misc, valid-type]
+    """A case of the trial of what acting is worth: its arm, held with the probability `share`, and its end."""
+
+    __tablename__ = "trials"
+
+    case_id: Mapped[UUID] = mapped_column(primary_key=True)
+    playbook: Mapped[str] = mapped_column(Text)
+    held: Mapped[bool]
+    share: Mapped[float] = mapped_column(Float)
+    for_s: Mapped[float] = mapped_column(Float)
+    decided_at: Mapped[datetime] = mapped_column(index=True)
+    over_at: Mapped[datetime | None]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from opentelemetry import trace
 
-from services.gateway.store import timeline
+from services.gateway.store import access, timeline
+from services.gateway.store.access import Deed
 from services.gateway.store.timeline import State
 from shared import telemetry
 from shared.contracts.base import CaseEvent
@@ -14,6 +15,7 @@ from shared.contracts.decider import Decision, ProviderRecovered
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
+from shared.contracts.governance import AutonomyChanged, Overridden
 from shared.contracts.healer import Outcome, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -52,6 +54,8 @@ def summary(event: CaseEvent) -> Summary:
             return Summary("prediction", case, event.moment, event.revision)
         case Recommendation():
             return Summary("recommendation", case, "proposed")
+        case Overridden():
+            return Summary("override", str(event.id), "applied" if event.applied else "label")
         case ManualRequest():
             return Summary("request", case, "requested")
         case RouteChanged():
@@ -70,6 +74,24 @@ async def record(event: CaseEvent, unit: Unit) -> None:
     state = State(found.kind, found.key, event.case_id, event.component, found.status, found.revision, event.at, body)
     await timeline.keep_newest(unit.session, state)
     _count(event)
+
+
+async def governed(event: AutonomyChanged, unit: Unit) -> None:
+    """A right to act alone was given or taken: into the timeline and the audit, each once."""
+    if not await timeline.record(unit.session, event, timeline.body_of(event), unit.now, current_trace_id()):
+        return
+    deed = Deed(
+        id=event.id,
+        at=event.at,
+        actor=event.by,
+        role="",
+        action=f"autonomy {event.before.value} → {event.level.value}",
+        target=f"{event.pack}/{event.playbook} on {event.signature}"[:500],
+        result="done",
+        status=200,
+        detail=event.model_dump(mode="json", include={"reason", "words", "evidence", "decision_id", "cooling_until"}),
+    )
+    await access.write_audit(unit.session, deed)
 
 
 def _count(event: CaseEvent) -> None:

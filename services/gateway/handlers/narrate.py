@@ -10,6 +10,7 @@ from shared.contracts.decider import Decision, ProviderRecovered, Verdict
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
+from shared.contracts.governance import Overridden
 from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment as Timing
@@ -26,6 +27,7 @@ RECORDED: Mapping[str, type[CaseEvent]] = {
         Prediction,
         Recommendation,
         ManualRequest,
+        Overridden,
         RouteChanged,
         ProviderRecovered,
     )
@@ -50,6 +52,8 @@ def narrate(event: CaseEvent) -> Moment | None:
             return _prediction(event)
         case Recommendation():
             return _recommendation(event)
+        case Overridden():
+            return _overridden(event)
         case ManualRequest():
             title = f"{event.by} asks for {event.playbook} on {event.component}"
             return _moment(Act.SEEN, event, "gateway", title, [event.comment])
@@ -145,6 +149,14 @@ def _decision(event: Decision) -> Moment:
         title += f", said {event.decided_by}"
     lines = [*event.explanation.splitlines(), f"rule {event.reason}"]
     return _moment(Act.DECIDED, event, "decider", title, lines)
+
+
+def _overridden(event: Overridden) -> Moment:
+    instead = f"run {event.playbook}" if event.verdict == Verdict.EXECUTE else "leave it alone"
+    title = f"{event.by} overrules: {instead}" + ("" if event.applied else " (only to learn from)")
+    return _moment(
+        Act.DECIDED, event, "decider", title, [event.reason, f"it was: {event.was} {event.was_playbook or ''}"]
+    )
 
 
 _PHASES: Mapping[Phase, str] = {

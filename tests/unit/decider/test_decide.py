@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -102,18 +101,6 @@ def test_mode_assist_asks() -> None:
 def test_confidence_cannot_buy_off_risk() -> None:
     risky = target(playbooks=playbooks(restart=RESTART | {"risk": 0.45}))
     assert verdict(ruled(case(cause(confidence=1.0)), risky)) == (Verdict.ASK, Reason.RISK_TOO_HIGH, "restart")
-
-
-def test_trust_is_earned_by_record_where_the_policy_lets_it() -> None:
-    semi = playbooks(restart=RESTART | {"automation_level": "semi-auto"})
-    proven = Record("crash:pattern", "restart", 20, 20, 1.0, 0.1)
-    lets = target(playbooks=semi, policy={"earn_auto_after_runs": 10})
-    assert ruled(None, lets, records=(proven,)).reason is Reason.ACT
-    assert ruled(None, target(playbooks=semi), records=(proven,)).reason is Reason.PLAYBOOK_SEMI_AUTO
-    short = replace(proven, runs=9, successes=9)
-    assert ruled(None, lets, records=(short,)).reason is Reason.PLAYBOOK_SEMI_AUTO
-    poor = replace(proven, successes=17)
-    assert ruled(None, lets, records=(poor,)).reason is Reason.PLAYBOOK_SEMI_AUTO
 
 
 def test_what_may_be_done_alone_goes_before_what_must_be_asked() -> None:

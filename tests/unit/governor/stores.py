@@ -12,7 +12,7 @@ import pytest
 from services.decider.domain import Case
 from services.decider.domain.life import State
 from services.decider.domain.record import dump_case
-from services.decider.store import CaseRow, DecisionRow, GrantRow, decisions, grants
+from services.decider.store import CaseRow, DecisionRow, GrantRow, decisions, grants, trust
 from services.decider.store import cases as decider_cases
 from services.healer.handlers import runs as healer_handlers
 from services.healer.store import cases as healer_cases
@@ -33,7 +33,8 @@ EPOCHS, FENCES = type("Epochs", (), {}), type("Fences", (), {})
 def install(patch: pytest.MonkeyPatch) -> None:
     """Puts these in the place of the real queries."""
     for module, here in (
-        (decider_cases, DeciderCases), (decisions, Decisions), (grants, Grants), (healer_cases, HealerCases),
+        (decider_cases, DeciderCases),
+        (trust, Trust), (decisions, Decisions), (grants, Grants), (healer_cases, HealerCases),
         (fences, Fences), (runs, Runs),
     ):  # fmt: skip
         for name, made in vars(here).items():
@@ -196,6 +197,25 @@ class Grants:
     async def lapsed(session: Session, now: datetime, limit: int) -> list[GrantRow]:
         rows = [row for row in _all(session, GrantRow) if row.finished_at is None and row.lease_until < now]
         return sorted(rows, key=lambda row: row.lease_until)[:limit]
+
+
+class Trust:
+    """No rights were earned or lost, no words said, and nothing is left to chance."""
+
+    @staticmethod
+    async def standings(_session: Session, _signatures: Collection[str] | None = None) -> list[Any]:
+        return []
+
+    @staticmethod
+    async def runs(_session: Session, _pack: str, _signature: str, _playbook: str) -> list[Any]:
+        return []
+
+    @staticmethod
+    async def words_on(_session: Session, _signatures: Collection[str]) -> dict[tuple[str, str], tuple[int, int]]:
+        return {}
+
+    @staticmethod
+    async def over(_session: Session, _case_id: UUID, _at: datetime) -> None: ...
 
 
 # ---- healer

@@ -24,7 +24,7 @@ from services.healer.workflows.records import Finished
 from tests.unit.governor.machine import Life
 from tests.unit.governor.memory import BrokenError
 
-MOST_EXAMPLES = 1_500
+MOST_EXAMPLES = 600
 """Most are found within a hundred."""
 
 

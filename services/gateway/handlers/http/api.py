@@ -26,6 +26,7 @@ from services.gateway.handlers.http import (
     schemas,
     silences,
     situations,
+    trust,
 )
 from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.ingest import alertmanager, cloudevents, remote_write
@@ -100,6 +101,7 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
     ):
         app.include_router(router)
     app.include_router(decisions.router)
+    app.include_router(trust.router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app

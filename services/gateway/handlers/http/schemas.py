@@ -216,6 +216,24 @@ class DecideBody(Simulate):
     comment: str = Field(default="", max_length=1024)
 
 
+class AutonomyBody(BaseModel):
+    """Which playbook, on which problem, and why."""
+
+    pack: Token
+    playbook: Token
+    signature: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=3, max_length=1024)
+
+
+class OverrideBody(BaseModel):
+    """What is to be instead of a decision, and why."""
+
+    decision_id: UUID
+    verdict: Literal["execute", "abstain"]
+    playbook: Token | None = Field(default=None, description="By default the decision's own.")
+    reason: str = Field(min_length=3, max_length=1024)
+
+
 class Decided(BaseModel):
     """What was decided; with `act` also the request that was made of it."""
 

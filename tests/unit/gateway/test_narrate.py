@@ -15,6 +15,7 @@ from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
+from shared.contracts.governance import Overridden
 from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
@@ -194,6 +195,22 @@ def recovered() -> ProviderRecovered:
     )
 
 
+def overridden() -> Overridden:
+    return Overridden(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        signature="bad-config",
+        was=Verdict.EXECUTE,
+        was_playbook="restart",
+        verdict=Verdict.ABSTAIN,
+        by="ann",
+        reason="a deployment is on",
+        applied=True,
+    )
+
+
 ONE_OF_EACH: list[CaseEvent] = [
     incident(),
     diagnosis(),
@@ -205,6 +222,7 @@ ONE_OF_EACH: list[CaseEvent] = [
     request(),
     route_changed(),
     recovered(),
+    overridden(),
 ]
 
 

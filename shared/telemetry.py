@@ -186,6 +186,23 @@ LEARNING_MODEL_LOSS = Gauge(
     "Mean loss of the model in force on held-back outcomes. Rising: what worked works less; read the insights.",
     ["model"],
 )
+GOVERNOR_REFUSALS = Counter(
+    "homeostat_governor_refusals_total",
+    "Decisions not to act now, by the governor's limit. Many of one: see `homeostat governor`, then the pack's policy.",
+    ["reason"],
+)
+LEASES_HELD = Gauge(
+    "homeostat_leases_held", "Components that a run has the right to act on now. One that never falls: see the healer."
+)
+BUDGET_LEFT = Gauge(
+    "homeostat_governor_budget_left",
+    "Actions that are left to a pack in this hour. At 0 it waits: what it does over and over does not help.",
+    ["pack"],
+)
+FENCED = Counter(
+    "homeostat_fenced_total",
+    "Steps that a run did not begin because its lease was over. Any: a healer was paused or cut off; see its log.",
+)
 PREDICTIONS = Counter(
     "homeostat_predictions_total",
     "Failures foretold, by metric; a prediction's later revisions don't count. None in months: check the limits.",

@@ -12,6 +12,7 @@ from services.cli import (
     describe,
     diagnosis,
     doctor,
+    governor,
     knowledge,
     logs,
     measure,
@@ -55,6 +56,9 @@ app.command()(act.backups)
 app.command()(act.rollback)
 app.command()(practice.practice)
 app.command()(agents.agents)
+app.command()(governor.governor)
+app.command("stop-acting")(governor.stop_acting)
+app.command("resume-acting")(governor.resume_acting)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(silences.silence, name="silence")

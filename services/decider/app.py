@@ -7,6 +7,8 @@ from datetime import timedelta
 from services.decider.handlers import (
     AgentBook,
     Casework,
+    Governor,
+    GovernorView,
     Handlers,
     HealthBook,
     KnowledgeBook,
@@ -36,10 +38,11 @@ from shared.contracts.decider_governance import (
     Train,
     UseModel,
 )
+from shared.contracts.decider_governor import GovernorRequest
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import AgentState, Outcome, Practised, Route, SweepRequest
+from shared.contracts.healer import AgentState, LeaseRenewal, Outcome, Practised, Route, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
@@ -50,6 +53,7 @@ TICK_S = 0.25
 RETURNS_S = 1.0
 PRUNE_S = 3_600.0
 MEASURE_S = 60.0
+GOVERNOR_S = 15.0
 
 
 def build(settings: Settings) -> Service:
@@ -63,10 +67,18 @@ def build(settings: Settings) -> Service:
         keep=timedelta(days=settings.decider_keep_days),
     )
     agents = AgentBook()
+    governor = Governor(service.ids)
     world = World(
-        service.packs, health, knowledge, KillSwitch(settings.kill_switch_file).is_on, storms, practices, agents
+        service.packs,
+        health,
+        knowledge,
+        KillSwitch(settings.kill_switch_file).is_on,
+        governor,
+        storms,
+        practices,
+        agents,
     )
-    work = Casework(world, pace, service.ids)
+    work = Casework(world, governor, pace, service.ids)
     handlers, people, review, returns = Handlers(work), People(work), Review(), Returns(work)
     service.bus.watch(Health, health.seen)
     service.bus.watch(Knowledge, knowledge.seen)
@@ -80,6 +92,10 @@ def build(settings: Settings) -> Service:
     service.bus.on(Recommendation, handlers.recommendation)
     service.bus.on(ManualRequest, handlers.request)
     service.bus.on(Outcome, handlers.outcome)
+    service.bus.on(LeaseRenewal, governor.renewal)
+    view = GovernorView(service.packs, storms, world.switched_off)
+    service.bus.answer("governor", GovernorRequest, view.state)
+    service.every(GOVERNOR_S, "measure-governor", view.measure)
     service.bus.answer("answer", Answer, people.answer)
     service.bus.answer("simulate", Simulate, people.simulate)
     service.bus.answer("explain", Explain, explain)

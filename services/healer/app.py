@@ -24,13 +24,14 @@ from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
+from services.healer.workflows.guard import Guard, LeaseBook
 from services.healer.workflows.heal import Heal
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.practising import Practising
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
-from shared.contracts.decider import Decision
+from shared.contracts.decider import Decision, Lease
 from shared.contracts.detector import Health, Incident, Storm
 from shared.contracts.healer import ListAgents, ListBackups, ListPractices, Rollback, Route, StartPractice, SweepRequest
 from shared.contracts.predictor import Prediction
@@ -54,8 +55,9 @@ def build(settings: Settings) -> Service:
     journal = Journal(service.units)
     leave_signals_to_children()
     spawner = Spawner(os.environ)
-    health = HealthBook()
+    health, leases = HealthBook(), LeaseBook()
     switch = KillSwitch(settings.kill_switch_file).is_on
+    guard = Guard(journal, leases, service.clock, switch, str(service.ids()), service.ids)
     slots = Slots(dsn)
     places = Places(Agents(lambda *order: ask(service.bus.broker.connection, *order), slots.fence))
     toolbox = Toolbox(journal, spawner, places, health.is_ill)
@@ -64,7 +66,7 @@ def build(settings: Settings) -> Service:
         journal=journal,
         toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
-        acting=Acting(journal, service.clock, health.errors_of, switch),
+        acting=Acting(journal, service.clock, health.errors_of, guard),
         restoring=Restoring(journal, places),
         finishing=finishing,
     )
@@ -77,7 +79,7 @@ def build(settings: Settings) -> Service:
         retention=timedelta(days=settings.run_retention_days),
         backup_retention=timedelta(days=settings.backup_retention_days),
     )
-    _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids))
+    _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids, guard.switched_off))
     storms = StormBook()
     _practise(service, PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids), storms)
     _hear_agents(service, switch)
@@ -105,6 +107,8 @@ def build(settings: Settings) -> Service:
     service.every(REAP_S, "reap", reap, exclusive=False)
     service.every(settings.good_files_s, "good-files", good_files.look)
     service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(settings.lease_renew_s, "renew-leases", guard.renew, exclusive=False)
+    service.bus.watch(Lease, leases.seen)
     service.on_stop(engine.stop)
     return service
 

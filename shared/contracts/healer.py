@@ -77,6 +77,15 @@ class Outcome(CaseEvent):
     escalate_to: str | None = None
 
 
+class LeaseRenewal(CaseEvent):
+    """A run is at work and needs its lease for longer; the decider answers with the lease's new end, or not at all."""
+
+    SUBJECT: ClassVar[str] = "healer.renewal.v1"
+
+    decision_id: UUID
+    epoch: Annotated[int, Field(ge=1)]
+
+
 class RouteChange(StrEnum):
     FAILOVER_TRIGGERED = "failover-triggered"
     RETURNED = "returned"

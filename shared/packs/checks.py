@@ -11,7 +11,6 @@ import cel
 from shared.packs.component import Component
 from shared.packs.model import Pack
 from shared.packs.playbook import Playbook, Step
-from shared.packs.policy import FreezeWindow
 from shared.packs.problems import Finding, Place, suggestion
 from shared.packs.promql import PromqlError, parse
 from shared.packs.schedule import Schedule
@@ -219,12 +218,13 @@ def _groups(pack: Pack) -> Iterator[Finding]:
 
 
 def _freezes(pack: Pack) -> Iterator[Finding]:
-    for i, window in enumerate(pack.policy.freeze):
-        try:
-            FreezeWindow.parse(window)
-        except ValueError as error:
-            message, _, remedy = str(error).partition(": ")
-            yield Finding(("policy", "freeze", i), message, remedy)
+    for name, windows in (("freeze", pack.policy.freeze), ("business_hours", pack.policy.business_hours)):
+        for i, window in enumerate(windows):
+            try:
+                Schedule.parse(window)
+            except ValueError as error:
+                message, _, remedy = str(error).partition(": ")
+                yield Finding(("policy", name, i), message, remedy)
 
 
 def _rules(pack: Pack) -> Iterator[Finding]:

@@ -162,6 +162,8 @@ class Playbook(Part):
     cooldown_s: Annotated[float, Field(ge=0)] = 30
     practice: Practice | None = None
     """How its way there and back is proven, by `homeostat practice`."""
+    actions_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """Runs of this playbook an hour in its whole pack; by default only the pack's and the component's budgets hold."""
 
     @property
     def reversible(self) -> bool:

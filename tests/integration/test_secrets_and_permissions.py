@@ -35,6 +35,7 @@ VIEWERS = {
     "GET /api/autonomous/autonomy",
     "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/governor",
     "GET /api/autonomous/explain",
     "GET /api/autonomous/models",
     "GET /api/autonomous/learning",

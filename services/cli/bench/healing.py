@@ -57,7 +57,7 @@ async def run(_data: Path | None = None, crashes: int = CRASHES) -> Report:
 
 def without_limits(pack: Pack) -> Pack:
     """One component is broken again and again: the limits and the rule that would rightly call a person are lifted."""
-    limits = {"max_attempts": 1_000_000, "actions_per_hour": 1_000_000}
+    limits = {"max_attempts": 1_000_000, "actions_per_hour": 1_000_000, "component_actions_per_hour": 1_000_000}
     playbooks = {name: book.model_copy(update={"cooldown_s": 0.0}) for name, book in pack.playbooks.items()}
     again = (*pack.library_without, "process-crash-loop")
     update = {"policy": pack.policy.model_copy(update=limits), "playbooks": playbooks, "library_without": again}

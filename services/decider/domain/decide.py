@@ -8,8 +8,8 @@ from datetime import datetime
 
 from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
+from services.decider.domain.governor import Refusal, refusals
 from services.decider.domain.holdoff import Trial, trial
-from services.decider.domain.limits import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
 from services.decider.domain.practice import unproven
@@ -26,8 +26,12 @@ from services.decider.domain.vocabulary import (
 )
 from shared.packs import AutomationLevel, Category, Mode
 
+ADVICE_HOLDS_S = 3_600.0
+"""A recommendation rests on what was measured: one that had to wait for longer is not followed."""
 NO_CAUSE = Cause("", Category.UNKNOWN, 0.0, "unknown:none")
-WAITS_WITH_QUESTIONS = frozenset({Reason.BUSY, Reason.COOLING_DOWN})
+WAITS_WITH_QUESTIONS = frozenset(
+    {Reason.BUSY, Reason.COOLING_DOWN, Reason.SETTLING, Reason.OSCILLATING, Reason.INCIDENT_FIRST}
+)
 """A person isn't asked about a component that is being mended, or has just been."""
 
 
@@ -128,6 +132,9 @@ def _before_choosing(outlook: _Outlook) -> Ruling | None:
     if case.symptom_of is not None and not _helps_itself(outlook):
         culprit = case.causes[0].component if case.causes else "another component"
         return _abstain(outlook, Reason.SYMPTOM_OF_OTHER, f"the cause is at {culprit}")
+    age_s = (outlook.inputs.now - case.opened_at).total_seconds()
+    if case.kind is CaseKind.RECOMMENDATION and age_s > ADVICE_HOLDS_S:
+        return _abstain(outlook, Reason.EXPIRED, "what it was measured on is too long ago")
     if case.forecast is not None and outlook.target is not None:
         if case.forecast.moment is Moment.GONE:
             return _abstain(outlook, Reason.INCIDENT_GONE, "it is no longer expected")
@@ -183,7 +190,7 @@ def _for_a_person(outlook: _Outlook, option: Option, reason: Reason, by: str) ->
     target = outlook.inputs.targets[option.component]
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=True, by=by)
-    for refusal in refusals(outlook.inputs, target, option.playbook, option.cause.category):
+    for refusal in refusals(outlook.inputs, target, option):
         if refusal.reason in HARD_LIMITS:
             return _abstain(outlook, refusal.reason, refusal.words, option)
     return _rule(outlook, Verdict.EXECUTE, reason, option, by=by)
@@ -206,7 +213,7 @@ def _alone(outlook: _Outlook) -> Ruling:
         return _abstain(outlook, Reason.NOT_IN_CARE, f"{inputs.case.component} is in no pack")
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=option is not None)
-    refused = refusals(inputs, target, option.playbook, option.cause.category) if option else []
+    refused = refusals(inputs, target, option) if option else []
     question = calls_for_a_person or (_question(inputs.now, option, target) if option else None)
     if question is not None:
         return _ask(outlook, question, option, target, refused)
@@ -252,7 +259,7 @@ def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
 
 
 def _held(inputs: Inputs, option: Option) -> bool:
-    return bool(refusals(inputs, inputs.targets[option.component], option.playbook, option.cause.category))
+    return bool(refusals(inputs, inputs.targets[option.component], option))
 
 
 def _question(now: datetime, option: Option, target: Target) -> Refusal | None:

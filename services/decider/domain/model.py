@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.decider.domain.vocabulary import FAILURES, CaseKind, Moment, Reason, Result
-from shared.packs import Category, Component, Knob, Mode, Playbook, Policy
+from shared.packs import Category, Component, Criticality, Knob, Mode, Playbook, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Tuning:
     knob: str
     value: float
     risk: float
+    current: float | None = None
+    """What it is now, as far as the optimizer knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A setting was moved; `direction` 1 is up, -1 down."""
+
+    at: datetime
+    setting: str
+    direction: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is going on around one target. `granted_last_hour` and `busy_targets` are those of its pack."""
+    """What is going on around one target. `granted_last_hour`, `playbook_last_hour` and `busy_targets` are those of its
+    pack."""
 
     granted_last_hour: int = 0
     busy_targets: tuple[str, ...] = ()
@@ -132,6 +144,13 @@ class Ledger:
     asked_elsewhere: tuple[str, ...] = ()
     """Playbooks that other live cases ask for on this component."""
     incident_open: bool = False
+    granted_here_last_hour: int = 0
+    """On this component."""
+    playbook_last_hour: dict[str, int] = field(default_factory=dict)
+    last_acted_at: datetime | None = None
+    """When the last run on this component began or ended."""
+    moves: tuple[Move, ...] = ()
+    """Settings of this component that were moved lately, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +178,12 @@ class Target:
     """Of this component."""
     dependents: int = 0
     """Components that call it, directly or not."""
+    dependents_by_criticality: dict[Criticality, int] = field(default_factory=dict)
+    """The same by how much they matter; empty in records of before it was known."""
+    error_budget_left: float | None = None
+    """The least of its objectives' shares that are left; below 0: overdrawn; None: it has none."""
+    maintenance: tuple[str, ...] = ()
+    """Windows in which alarms of it are expected."""
     others: int = 0
     """Components of all packs, beside it."""
     health: str = "unknown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from services.decider.domain.limits import Refusal
+from services.decider.domain.governor import Refusal
 from services.decider.domain.model import Target
 from services.decider.domain.vocabulary import Reason
 from shared.packs import Playbook

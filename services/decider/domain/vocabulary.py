@@ -85,6 +85,12 @@ class Reason(StrEnum):
     SAME_AS_OTHER_CASE = "same-as-other-case"
     STORM = "storm"
     AGENT_AWAY = "agent-away"
+    COMPONENT_BUDGET_SPENT = "component-budget-spent"
+    PLAYBOOK_BUDGET_SPENT = "playbook-budget-spent"
+    GROUP_SHARE = "group-share"
+    MAINTENANCE = "maintenance"
+    SETTLING = "settling"
+    OSCILLATING = "oscillating"
     HELD_OFF = "held-off"
     # abstains until something changes
     NO_PLAYBOOK = "no-playbook"
@@ -118,6 +124,12 @@ MEANING: dict[Reason, str] = {
     Reason.BUSY: "another run is on this component: decided again when it ends",
     Reason.COOLING_DOWN: "this playbook has just run here: decided again after its cool-down",
     Reason.BUDGET_SPENT: "the pack's actions of this hour are spent: decided again when there are some",
+    Reason.COMPONENT_BUDGET_SPENT: "the component's actions of this hour are spent: decided again when there are some",
+    Reason.PLAYBOOK_BUDGET_SPENT: "the playbook's runs of this hour are spent: decided again when there are some",
+    Reason.GROUP_SHARE: "as many of its group as allowed are being acted on: decided again when one is done",
+    Reason.MAINTENANCE: "it is in maintenance: decided again after it",
+    Reason.SETTLING: "the component has just been acted on: tuned when that has settled",
+    Reason.OSCILLATING: "it would be moved to and fro: decided again after a pause that doubles each time",
     Reason.FROZEN: "a freeze window is on: decided again after it",
     Reason.MIN_HEALTHY: "too few of its group would stay healthy: decided again when more are",
     Reason.TOO_MANY_TARGETS: "as many components as allowed are being acted on: decided again when one is done",
@@ -146,6 +158,12 @@ TRANSIENT = frozenset(
         Reason.SAME_AS_OTHER_CASE,
         Reason.STORM,
         Reason.AGENT_AWAY,
+        Reason.COMPONENT_BUDGET_SPENT,
+        Reason.PLAYBOOK_BUDGET_SPENT,
+        Reason.GROUP_SHARE,
+        Reason.MAINTENANCE,
+        Reason.SETTLING,
+        Reason.OSCILLATING,
         Reason.HELD_OFF,
     }
 )
@@ -159,6 +177,19 @@ HARD_LIMITS = frozenset(
         Reason.TOO_MANY_TARGETS,
         Reason.SWITCHED_OFF,
         Reason.AGENT_AWAY,
+        Reason.COMPONENT_BUDGET_SPENT,
+        Reason.PLAYBOOK_BUDGET_SPENT,
+        Reason.GROUP_SHARE,
     }
 )
 """What holds for people's requests and approvals too. Cool-downs, thresholds and risk are theirs to overrule."""
+
+GOVERNOR = HARD_LIMITS | {
+    Reason.COOLING_DOWN,
+    Reason.STORM,
+    Reason.MAINTENANCE,
+    Reason.SETTLING,
+    Reason.OSCILLATING,
+    Reason.INCIDENT_FIRST,
+}
+"""Refusals of the governor: not whether it is right to act, but whether now."""

@@ -4,6 +4,8 @@ from services.decider.handlers import accounts, models
 from services.decider.handlers.casework import Casework, Pace
 from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
+from services.decider.handlers.governor import Governor
+from services.decider.handlers.governor_state import GovernorView
 from services.decider.handlers.overriding import Overriding
 from services.decider.handlers.people import People
 from services.decider.handlers.returns import Returns
@@ -14,6 +16,8 @@ from services.decider.handlers.world import AgentBook, HealthBook, KnowledgeBook
 __all__ = [
     "AgentBook",
     "Casework",
+    "Governor",
+    "GovernorView",
     "Handlers",
     "HealthBook",
     "KnowledgeBook",

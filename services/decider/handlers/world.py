@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,16 +21,16 @@ from services.decider.domain import (
     Target,
 )
 from services.decider.domain.life import UNAIDED
-from services.decider.store import AutonomyRow, cases, decisions, grants, registry, trust
+from services.decider.handlers.governor import Governor
+from services.decider.store import AutonomyRow, decisions, grants, registry, trust
 from shared.contracts.detector import Health, Storm
 from shared.contracts.healer import AgentState, Practised
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
-from shared.packs import Mode
+from shared.packs import Criticality, Mode
 from shared.packs.book import PackBook, Placed
 
 SERVING = frozenset({"healthy", "warning"})
-_NOTHING = grants.Spent()
 
 
 @dataclass
@@ -47,6 +48,10 @@ class HealthBook:
 
     def status(self, component: str) -> str:
         return self._seen[component].status.value if component in self._seen else "unknown"
+
+    def error_budget_left(self, component: str) -> float | None:
+        budgets = self._seen[component].error_budgets if component in self._seen else {}
+        return min(budgets.values(), default=None)
 
     def healthy_since(self, component: str) -> datetime | None:
         """Since when nothing at all has been wrong with it; None: something is, or nobody watches it."""
@@ -157,6 +162,7 @@ class World:
     health: HealthBook
     knowledge: KnowledgeBook
     switched_off: Callable[[], bool]
+    governor: Governor
     storms: StormBook = field(default_factory=StormBook)
     practices: PracticeBook = field(default_factory=PracticeBook)
     agents: AgentBook = field(default_factory=AgentBook)
@@ -169,7 +175,7 @@ class World:
     async def inputs(self, unit: Unit, case: Case, approval: Approval | None = None) -> Inputs:
         """What the case is decided from. The packs' locks must be held, except for a simulation."""
         placed = {name: one for name in involved(case) if (one := self.packs.component(name)) is not None}
-        ledgers = await self._ledgers(unit, case, placed)
+        ledgers = await self.governor.ledgers(unit, case, placed)
         groups = {name: await self._group(unit, name, one) for name, one in placed.items()}
         return Inputs(
             now=unit.now,
@@ -213,6 +219,7 @@ class World:
         health = self.health.status(name)
         if case.kind is CaseKind.INCIDENT and name == case.component and case.severity == "critical":
             health = "critical"  # the incident may be heard before the health that it makes
+        dependents = self.packs.dependents_of(name)
         return Target(
             name=name,
             pack=placed.pack.pack,
@@ -222,7 +229,10 @@ class World:
             policy=placed.pack.policy,
             playbooks=placed.pack.playbooks,
             knobs=tuple(knob for knob in placed.pack.knobs if knob.component == name),
-            dependents=len(self.packs.dependents_of(name)),
+            dependents=len(dependents),
+            dependents_by_criticality=self._by_criticality(dependents),
+            error_budget_left=self.health.error_budget_left(name),
+            maintenance=maintenance_of(name, placed),
             others=self._needed() - 1,
             health=health,
             error_count=self.health.error_count(name),
@@ -238,22 +248,9 @@ class World:
         components = [one for applied in self.packs.packs.values() for one in applied.pack.components.values()]
         return sum(not one.practice for one in components)
 
-    async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
-        packs = {one.pack.pack for one in placed.values()}
-        spent = await grants.spent(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
-        cooling = await grants.cooling(unit.session, placed, unit.now)
-        asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
-        troubled = await cases.with_open_incident(unit.session, placed, case.id)
-        return {
-            name: Ledger(
-                granted_last_hour=spent.get(one.pack.pack, _NOTHING).granted,
-                busy_targets=spent.get(one.pack.pack, _NOTHING).busy,
-                cooling_until=cooling.get(name, {}),
-                asked_elsewhere=asked.get(name, ()),
-                incident_open=name in troubled,
-            )
-            for name, one in placed.items()
-        }
+    def _by_criticality(self, names: Collection[str]) -> dict[Criticality, int]:
+        found = Counter(one.component.criticality for name in names if (one := self.packs.component(name)))
+        return dict(sorted(found.items()))
 
     async def _group(self, unit: Unit, name: str, placed: Placed) -> Group | None:
         group = placed.component.group
@@ -283,3 +280,12 @@ def involved(case: Case) -> list[str]:
     """Components that a decision of the case may look at."""
     names = [case.component, *(cause.component for cause in case.causes), *(one.component for one in case.tried)]
     return list(dict.fromkeys(names))
+
+
+def maintenance_of(name: str, placed: Placed) -> tuple[str, ...]:
+    """Windows in which nothing is done to the component: those that mute it, its group, or the whole pack."""
+    return tuple(
+        one.when
+        for one in placed.pack.maintenance
+        if one.mute and (one.component in {None, name}) and (one.group is None or one.group == placed.component.group)
+    )

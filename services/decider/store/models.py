@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Float, Index, Numeric, String, Text, UniqueConstraint, false, text
+from sqlalchemy import BigInteger, Boolean, Float, Index, Numeric, String, Text, UniqueConstraint, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -102,6 +102,20 @@ class GrantRow(Base):  # type: ignore[misc, valid-type]
     signature: Mapped[str] = mapped_column(Text, server_default="")
     kind: Mapped[str] = mapped_column(String(50), server_default="")
     """Of the component."""
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease_s: Mapped[float] = mapped_column(Float, server_default="300")
+    """By which a renewal prolongs it, from then on."""
+    moves: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Settings that the run moves, by name: +1 up, -1 down."""
+
+
+class EpochRow(Base):  # type: ignore[misc, valid-type]
+    """The newest lease of a component. Never deleted: an epoch that began anew would let an old run act again."""
+
+    __tablename__ = "epochs"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
 
 
 class AutonomyRow(Base):  # type: ignore[misc, valid-type]

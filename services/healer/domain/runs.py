@@ -33,6 +33,8 @@ class Reason(StrEnum):
     STALE = "stale"
     """Decided too long ago: what it rested on may have changed."""
     SWITCHED_OFF = "switched-off"
+    FENCED = "fenced"
+    """Its lease was over: what the decider has allowed since, this run must not disturb."""
     PLAN_FAILED = "plan-failed"
     BACKUP_FAILED = "backup-failed"
     STEP_FAILED = "step-failed"
@@ -49,6 +51,7 @@ class Undoing(StrEnum):
     VERIFIED = "verified"
     INCOMPLETE = "incomplete"
     FORBIDDEN = "forbidden"
+    FENCED = "fenced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ def ending_of_failure(reason: Reason, undoing: Undoing, details: Sequence[str]) 
         Undoing.VERIFIED: "undone and verified",
         Undoing.INCOMPLETE: "not wholly undone: a person is needed",
         Undoing.FORBIDDEN: "not undone, because the kill switch is on: a person is needed",
+        Undoing.FENCED: "not undone, because the component is no longer this run's: a person is needed",
     }[undoing]
     return Ending(status, reason, "; ".join([*details, said]))
 

@@ -30,6 +30,8 @@ class BackupHandlers:
     journal: Journal
     places: Places
     ids: Callable[[], UUID]
+    switched_off: Callable[[], bool]
+    """The kill switch: while it is on, nothing is put back either."""
 
     async def newest(self, request: contract.ListBackups, unit: Unit) -> contract.Backups:
         """The newest backups, and how many there are."""
@@ -41,6 +43,8 @@ class BackupHandlers:
         kept = await backups.get(unit.session, request.backup_id)
         if kept is None:
             raise CommandRefusedError(f"there is no backup {request.backup_id!r}: list them, the newest come first")
+        if self.switched_off():
+            raise CommandRefusedError("the kill switch is on: nothing is touched until it is off")
         await runs.lock_component(unit.session, kept.component)
         if active := await runs.active_on(unit.session, kept.component):
             raise CommandRefusedError(

@@ -12,13 +12,13 @@ import structlog
 
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import backups, cases, practices, runs
+from services.healer.store import backups, cases, fences, practices, runs
 from services.healer.store.hooks import after_commit
 from services.healer.store.models import CaseState
 from services.healer.workflows.admission import run_of
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
-from services.healer.workflows.journal import Journal
+from services.healer.workflows.journal import Journal, plan_of
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Verdict
 from shared.contracts.detector import Health, HealthStatus, Incident, Swept
@@ -84,6 +84,8 @@ class Handlers:
         if not await runs.admit(unit.session, run_of(decision, unit.now)):
             log.info("decision admitted before", decision_id=str(decision.decision_id), revision=decision.revision)
             return
+        if not decision.dry_run:
+            await fences.raise_to(unit.session, decision.component, plan_of(decision).epoch)
         is_free = await runs.activate(unit.session, decision.decision_id, decision.component, unit.now)
         if is_free:
             self._start_after(unit, [decision])

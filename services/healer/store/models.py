@@ -82,6 +82,19 @@ class Run(Base):
     deadline_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None] = mapped_column(index=True)
     resolution_time_ms: Mapped[int | None] = mapped_column(BigInteger)
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Of the lease under which it acts."""
+    holder: Mapped[str] = mapped_column(Text, server_default="")
+    """The process that carries it out now; one that was paused while another took over finds itself replaced."""
+
+
+class Fence(Base):
+    """The newest lease of a component that the healer has heard of: older ones act no more. Never deleted."""
+
+    __tablename__ = "fences"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
 
 
 class PracticeRow(Base):

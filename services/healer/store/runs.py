@@ -25,7 +25,8 @@ async def lock_component(session: AsyncSession, component: str) -> None:
 
 async def admit(session: AsyncSession, run: Run) -> bool:
     """Adds a run; False when this decision has been admitted before."""
-    values = {column.key: getattr(run, column.key) for column in Run.__table__.columns}
+    given = {column.key: getattr(run, column.key) for column in Run.__table__.columns}
+    values = {key: value for key, value in given.items() if value is not None}  # the others get their defaults
     statement = insert(Run).values(values).on_conflict_do_nothing(index_elements=[Run.id]).returning(Run.id)
     return (await session.execute(statement)).first() is not None
 

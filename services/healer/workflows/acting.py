@@ -22,6 +22,7 @@ from services.healer.domain.validation import (
     verdict,
 )
 from services.healer.store import cases, runs
+from services.healer.workflows.guard import Guard
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
 from services.healer.workflows.rehearsal import Rehearsal
@@ -42,8 +43,7 @@ class Acting:
     journal: Journal
     clock: Callable[[], datetime]
     errors_of: Callable[[str], ErrorHistory]
-    switched_off: Callable[[], bool]
-    """The kill switch: while it is on, nothing is touched."""
+    guard: Guard
 
     async def look(self, actuator: Actuator) -> Looked:
         """Looks again where an earlier step has changed what the plan saw."""
@@ -54,9 +54,9 @@ class Acting:
 
     async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts) -> Acted:
         """One step of the playbook."""
-        if self.switched_off():
-            return Acted(error="the kill switch is on", switched_off=True)
         step = plan_of(decision).spec.steps[index]
+        if refused := await self.guard.refusal(decision, step.timeout_s):
+            return Acted(error=refused, held_back=True)
         began = time.perf_counter()
         done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
         duration_ms = (time.perf_counter() - began) * 1000
@@ -72,7 +72,11 @@ class Acting:
         await self.journal.write(say)
         return acted
 
-    async def undo(self, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool) -> Undone:
+    async def undo(
+        self, decision: Decision, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool
+    ) -> Undone:
+        if refused := await self.guard.refusal(decision, timeout_s):
+            return Undone(error=f"not undone: {refused}")
         done, problem = await _attempt(actuator.undo(before, now, files_restored=restored), timeout_s)
         return Undone(detail=done, error=problem)
 

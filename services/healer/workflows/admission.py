@@ -33,4 +33,6 @@ def run_of(decision: Decision, now: datetime) -> Run:
         healing_actions=[],
         error_count_after=0,
         created_at=now,
+        epoch=plan.epoch,
+        holder="",
     )

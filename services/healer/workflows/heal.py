@@ -13,6 +13,7 @@ from services.healer.domain.runs import Ending, Reason, RunStatus, Undoing, endi
 from services.healer.domain.validation import Window
 from services.healer.workflows.acting import Acting
 from services.healer.workflows.finishing import Finishing
+from services.healer.workflows.guard import SWITCHED_OFF
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.records import (
@@ -56,6 +57,10 @@ class Tried:
     acted: Acted
 
 
+def _was_held_back(acted: Acted) -> bool:
+    return acted.held_back or acted.switched_off
+
+
 @dataclass(frozen=True, slots=True)
 class Heal:
     journal: Journal
@@ -67,6 +72,7 @@ class Heal:
 
     async def run(self, decision: Decision) -> str:
         """Carries out a decision; returns the run's final status."""
+        await self.acting.guard.take(decision)
         planned = await durable("plan", Planned, lambda: self.preparing.plan(decision))
         if planned.stop is not None:
             status = RunStatus.SKIPPED if planned.stop in _NOTHING_TO_DO else RunStatus.FAILED
@@ -80,8 +86,10 @@ class Heal:
             return await self._finish(decision, ending, [])
         tried = await self._apply(decision, planned)
         actions = [one.acted.detail or f"failed: {one.acted.error}" for one in tried]
-        if tried[-1].acted.switched_off and len(tried) == 1:
-            ending = Ending(RunStatus.SKIPPED, Reason.SWITCHED_OFF, "the kill switch is on; nothing had been changed")
+        if _was_held_back(tried[-1].acted) and len(tried) == 1:
+            why_not = tried[-1].acted.error
+            reason = Reason.SWITCHED_OFF if why_not == SWITCHED_OFF else Reason.FENCED
+            ending = Ending(RunStatus.SKIPPED, reason, f"{why_not}; nothing had been changed")
             return await self._finish(decision, ending, [])
         if tried[-1].acted.error:
             why = [f"step {tried[-1].index + 1} failed: {tried[-1].acted.error}"]
@@ -139,8 +147,10 @@ class Heal:
     ) -> tuple[Undoing, list[str]]:
         """Files first, then processes in reverse order, so that they read what was put back."""
         undoable = await durable("rolling back", Undoable, lambda: self._say_rolling_back(decision, why))
-        if undoable.switched_off:
+        if undoable.switched_off or undoable.refused == SWITCHED_OFF:
             return Undoing.FORBIDDEN, []
+        if undoable.refused:
+            return Undoing.FENCED, [undoable.refused]
         written: dict[str, set[str]] = {}
         done: set[str] = set()
         for one in tried:
@@ -150,7 +160,7 @@ class Heal:
                     done.add(path)
         restored = Restored()
         if kept.backup_id is not None:
-            put_back = partial(self.restoring.put_back, kept.backup_id, written, set(written) - done)
+            put_back = partial(self._put_back, decision, kept.backup_id, written, set(written) - done)
             restored = await durable("put back", Restored, put_back)
         problems = list(restored.errors)
         others = [one for one in reversed(tried) if not one.actuator.files and not one.before.error]
@@ -161,6 +171,13 @@ class Heal:
         untouched = not others and not done and not restored.paths
         return Undoing.NOTHING_APPLIED if untouched else Undoing.VERIFIED, []
 
+    async def _put_back(
+        self, decision: Decision, backup_id: str, written: dict[str, set[str]], failed: set[str]
+    ) -> Restored:
+        if refused := await self.acting.guard.refusal(decision, 0.0):
+            return Restored(errors=(f"files not put back: {refused}",))
+        return await self.restoring.put_back(backup_id, written, failed)
+
     async def _undo(self, decision: Decision, one: Tried, *, restored: bool) -> list[str]:
         now = await durable(f"look back {one.index}", Looked, lambda: self.acting.look(one.actuator))
         if now.error:
@@ -169,13 +186,13 @@ class Heal:
         undone = await durable(
             f"undo {one.index}",
             Undone,
-            lambda: self.acting.undo(one.actuator, one.before.facts, now.facts, timeout_s, restored),
+            lambda: self.acting.undo(decision, one.actuator, one.before.facts, now.facts, timeout_s, restored),
         )
         return [undone.error] if undone.error else []
 
     async def _say_rolling_back(self, decision: Decision, why: list[str]) -> Undoable:
-        if self.acting.switched_off():
-            return Undoable(switched_off=True)
+        if refused := await self.acting.guard.refusal(decision, 0.0):
+            return Undoable(refused=refused)
 
         async def say(unit: Unit) -> None:
             await self.journal.say(unit, decision, Phase.ROLLING_BACK, detail="; ".join(why))

@@ -54,7 +54,9 @@ class Acted(Record):
     error: str = ""
     duration_ms: float = 0.0
     switched_off: bool = False
-    """The kill switch was on, so it was not tried."""
+    """As `held_back`, in records of before there were leases."""
+    held_back: bool = False
+    """The kill switch was on or the lease was over, so it was not tried; `error` says which."""
 
 
 class Applied(Record):
@@ -90,6 +92,8 @@ class Undoable(Record):
     """Whether undoing may begin."""
 
     switched_off: bool = False
+    """As `refused`, in records of before there were leases."""
+    refused: str = ""
 
 
 class Finished(Record):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,3 +24,27 @@ class KillSwitch:
         except OSError:
             return True
         return True
+
+    def pull(self, words: str = "") -> None:
+        """Turns it on, and keeps there who did and why, where there is room for it; on already, it stays as it is.
+
+        Raises:
+            OSError: the file can't be made.
+        """
+        if self.file is None or self.is_on():
+            return
+        descriptor = os.open(self.file, os.O_CREAT | os.O_WRONLY, 0o644)  # from here on it is on
+        try:
+            with suppress(OSError):  # a full disk has room for a name, if not for the words
+                os.write(descriptor, f"{words}\n".encode())
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Turns it off.
+
+        Raises:
+            OSError: the file can't be removed.
+        """
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)

@@ -101,6 +101,12 @@ RUNS = Counter(
     "Playbook runs that ended. Many `failed` or `rolled-back` of one playbook: look at its outcomes, mend it.",
     ["playbook", "status", "reason"],
 )
+PRACTICES = Counter(
+    "homeostat_practices_total",
+    "Playbooks practised. `failed`: it did not mend its own fault, or its way back led elsewhere; people are asked "
+    "before it runs: see `homeostat practice list`. `aborted` says nothing of it: its target could not be made ready.",
+    ["pack", "playbook", "verdict"],
+)
 RUN_START_SECONDS = Histogram(
     "homeostat_run_start_seconds",
     "From the commit of a decision's run to its first step. Above 0.1 s: PostgreSQL is slow, or the healer is away.",
@@ -163,6 +169,40 @@ DECISION_RELIABILITY = Gauge(
     "Share of runs that helped, by tenth of the foretold chance. Below its tenth: Homeostat is too sure of itself.",
     ["chance"],
 )
+LEARNING_DRIFTS = Counter(
+    "homeostat_learning_drifts_total",
+    "Changes of the truth that were noticed: a playbook helps otherwise than it used to. Read `homeostat knowledge "
+    "insights`; if it helps less, mend the playbook.",
+    ["playbook"],
+)
+LEARNING_MODELS = Counter(
+    "homeostat_learning_models_total",
+    "Models put in force because they were better on held-back outcomes, or taken out because they were worse. Often "
+    "both: the truth changes faster than models can be fitted.",
+    ["model", "verdict"],
+)
+LEARNING_MODEL_LOSS = Gauge(
+    "homeostat_learning_model_loss",
+    "Mean loss of the model in force on held-back outcomes. Rising: what worked works less; read the insights.",
+    ["model"],
+)
+GOVERNOR_REFUSALS = Counter(
+    "homeostat_governor_refusals_total",
+    "Decisions not to act now, by the governor's limit. Many of one: see `homeostat governor`, then the pack's policy.",
+    ["reason"],
+)
+LEASES_HELD = Gauge(
+    "homeostat_leases_held", "Components that a run has the right to act on now. One that never falls: see the healer."
+)
+BUDGET_LEFT = Gauge(
+    "homeostat_governor_budget_left",
+    "Actions that are left to a pack in this hour. At 0 it waits: what it does over and over does not help.",
+    ["pack"],
+)
+FENCED = Counter(
+    "homeostat_fenced_total",
+    "Steps that a run did not begin because its lease was over. Any: a healer was paused or cut off; see its log.",
+)
 PREDICTIONS = Counter(
     "homeostat_predictions_total",
     "Failures foretold, by metric; a prediction's later revisions don't count. None in months: check the limits.",
@@ -182,6 +222,22 @@ STREAM_LISTENERS = Gauge(
 STREAM_CUT = Counter(
     "homeostat_stream_cut_total",
     "Readers let go because they fell too far behind; they resume by themselves. Many: a slow network or client.",
+)
+
+# ---- notices to people
+NOTICES = Counter(
+    "homeostat_notices_total",
+    "Notices by kind of channel and what became of them: sent, put-off, failed. Failed: `homeostat notify list`.",
+    ["channel", "result"],
+)
+NOTICES_WAITING = Gauge(
+    "homeostat_notices_waiting", "Notices not sent yet. Growing: a channel is away, or a storm meets its rate limit."
+)
+NOTICE_SECONDS = Histogram(
+    "homeostat_notice_seconds",
+    "From what happened to its being told. Above `group_s` of the channel for long: it is refused, or rate-limited.",
+    ["channel"],
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
 )
 
 # ---- reports of other systems

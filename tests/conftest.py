@@ -27,6 +27,7 @@ from shared.settings import SERVICES, ServiceSettings
 from tests.containers.servers import ContainerServers, container_servers
 
 TEMPLATE = "homeostat_template"
+AGENTS = ("web-2", "db-1")
 
 
 def pytest_configure() -> None:
@@ -80,14 +81,14 @@ class Platform:
 async def servers() -> AsyncIterator[EmbeddedServers | ContainerServers]:
     """The embedded servers; with HOMEOSTAT_TEST_SERVERS=containers those of the images that compose.yaml names."""
     if os.environ.get("HOMEOSTAT_TEST_SERVERS") == "containers":
-        with container_servers(nats_users()) as containers:
+        with container_servers(nats_users(AGENTS)) as containers:
             secrets = {service: containers.data_dir.secret(f"postgres.{service}") for service in SERVICES}
             await asyncio.to_thread(_make_template, containers.postgres.superuser_dsn, secrets)
             yield containers
         return
     with tempfile.TemporaryDirectory(prefix="homeostat-tests-") as folder:
         os.chmod(folder, 0o755)
-        async with EmbeddedServers(Path(folder) / "data", nats_users=nats_users()) as started:
+        async with EmbeddedServers(Path(folder) / "data", nats_users=nats_users(AGENTS)) as started:
             passwords = {service: started.data_dir.secret(f"postgres.{service}") for service in SERVICES}
             await asyncio.to_thread(_make_template, started.postgres.superuser_dsn, passwords)
             yield started

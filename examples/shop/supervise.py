@@ -41,12 +41,16 @@ class ComponentStatus:
 
 
 def write_defaults(settings: Settings) -> None:
-    """Create the configuration files that are absent; existing ones are the operator's."""
+    """Create the configuration files that are absent, and copies to practise on; existing ones are the operator's."""
     directory = settings.payments_config.parent
     if not (directory / "provider.key").exists():
         write_atomic(directory / "provider.key", secrets.token_hex(16).encode() + b"\n", mode=0o600)
     if not settings.payments_config.exists():
         write_atomic(settings.payments_config, default_text(settings).encode())
+    practice = settings.data_dir / "practice" / "config"
+    for file in (settings.payments_config, directory / "provider.key"):
+        if not (practice / file.name).exists():
+            write_atomic(practice / file.name, file.read_bytes(), mode=file.stat().st_mode & 0o777)
     if settings.database_url:
         write_atomic(settings.database_url_file, settings.database_url.encode() + b"\n", mode=0o600)
 

@@ -6,18 +6,23 @@ import typer
 
 from services.cli import (
     act,
+    agents,
     audit,
     backups,
     decide,
     describe,
     diagnosis,
     doctor,
+    governor,
+    knowledge,
     logs,
     measure,
+    notify,
     observe,
     operate,
     packs,
     playbooks,
+    practice,
     record,
     silences,
     trust,
@@ -51,17 +56,26 @@ app.command()(act.reject)
 app.command()(act.heal)
 app.command()(act.backups)
 app.command()(act.rollback)
+app.command()(practice.practice)
+app.command()(agents.agents)
+app.command()(governor.governor)
+app.command("stop-acting")(governor.stop_acting)
+app.command("resume-acting")(governor.resume_acting)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
 app.add_typer(backups.backup, name="backup")
 app.add_typer(playbooks.playbook, name="playbook")
 app.add_typer(silences.silence, name="silence")
+app.add_typer(notify.notify, name="notify")
+app.add_typer(knowledge.knowledge, name="knowledge")
 app.add_typer(act.dlq, name="dlq")
 app.add_typer(diagnosis.diagnosis, name="diagnosis")
 app.add_typer(act.token, name="token")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(trust.autonomy, name="autonomy")
+app.add_typer(trust.model, name="model")
 app.command()(operate.serve)
+app.command()(agents.agent)
 app.command()(operate.migrate)
 app.command()(measure.bench)
 app.command()(describe.contracts)

@@ -87,8 +87,12 @@ class Client:
 
     def put(self, path: str, text: str, **params: object) -> Any:  # noqa: ANN401 - JSON
         """Sends YAML or JSON as it is."""
-        headers = self._headers() | {"Content-Type": "application/yaml"}
-        return self._ask("PUT", path, content=text.encode(), params=_given(params), headers=headers)["data"]
+        headers = {"Content-Type": "application/yaml"}
+        return self._ask("PUT", path, content=text.encode(), params=_given(params), headers_more=headers)["data"]
+
+    def send(self, path: str, text: str, media_type: str) -> Any:  # noqa: ANN401 - JSON
+        """Posts a text that is no JSON."""
+        return self._ask("POST", path, content=text.encode(), headers_more={"Content-Type": media_type})["data"]
 
     def delete(self, path: str) -> Any:  # noqa: ANN401 - JSON
         return self._ask("DELETE", path)["data"]
@@ -96,10 +100,9 @@ class Client:
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - handed to httpx
         import httpx
 
+        headers = self._headers() | more.pop("headers_more", {})
         try:
-            response = httpx.request(
-                method, self.connection.url + path, timeout=TIMEOUT_S, **{"headers": self._headers(), **more}
-            )
+            response = httpx.request(method, self.connection.url + path, headers=headers, timeout=TIMEOUT_S, **more)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self.unreachable(error) from None
         if not response.is_success:

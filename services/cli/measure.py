@@ -22,6 +22,7 @@ AREAS = (
     "decisions",
     "healing",
     "known-patterns",
+    "learning",
     "log-templates",
     "metric-anomalies",
     "root-cause",

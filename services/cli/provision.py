@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nats.errors import Error as NatsError
@@ -13,7 +15,13 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from shared.bus import connect_admin, provision
-from shared.bus.streams import NatsPermissions, admin_permissions, publisher_permissions, service_permissions
+from shared.bus.streams import (
+    NatsPermissions,
+    admin_permissions,
+    agent_permissions,
+    publisher_permissions,
+    service_permissions,
+)
 from shared.db import migrate
 from shared.embedded import NatsUser
 from shared.settings import SERVICES
@@ -21,6 +29,8 @@ from shared.settings import SERVICES
 EXTRA_SCHEMAS = {"healer": "healer_dbos"}
 """Schemas of libraries that keep their own tables: DBOS migrates itself at the healer's start."""
 _LOCK = 7_402_117
+AGENTS_VARIABLE = "HOMEOSTAT_AGENTS"
+_AGENT = re.compile(r"[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?")
 
 
 class ProvisionError(Exception):
@@ -111,10 +121,23 @@ async def provision_all(
     return Provisioned(schemas, await provision_streams(nats_url, nats_user, nats_password))
 
 
-def nats_users() -> list[NatsUser]:
-    """Everybody who may connect: one user per service, one for provisioning, one for other systems."""
+def agents_named(text: str) -> tuple[str, ...]:
+    """Names of agents, with commas between them. Raises ProvisionError."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    wrong = [name for name in names if not _AGENT.fullmatch(name) or name == "all"]
+    if wrong:
+        raise ProvisionError(f"{AGENTS_VARIABLE}: {wrong[0]!r} can't be an agent: use small letters, digits, - and _")
+    return names
+
+
+def nats_users(agents: Sequence[str] | None = None) -> list[NatsUser]:
+    """Everybody who may connect: one user per service, one for provisioning, one for other systems, and one per agent
+    (by default those that HOMEOSTAT_AGENTS names)."""
+    if agents is None:
+        agents = agents_named(os.environ.get(AGENTS_VARIABLE, ""))
+    hands = [_user(f"agent-{name}", agent_permissions(name), replies=True) for name in agents]
     services = [_user(name, service_permissions(name), replies=True) for name in SERVICES]
-    return [*services, _user("admin", admin_permissions()), _user("publisher", publisher_permissions())]
+    return [*services, _user("admin", admin_permissions()), _user("publisher", publisher_permissions()), *hands]
 
 
 def _user(name: str, permissions: NatsPermissions, *, replies: bool = False) -> NatsUser:

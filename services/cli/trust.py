@@ -182,3 +182,65 @@ def accuracy(
         if (one := found[name])["share"] is not None
     ]
     print_table("", ("decisions", "count", "share", "95 %"), rows, "Nothing that called for action is recorded yet.")
+
+
+model = typer.Typer(help="Models of confidence: trained on recorded runs, in force only when they are better.")
+
+
+@model.command("list")
+def model_list(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:
+    """Versions, what each was made from, and how it foretold later runs beside the model before it."""
+    found = connect(data_dir).get("/api/autonomous/models")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            f"{one['version']}{' (in force)' if one['active'] else ''}",
+            str(one["training_data"]["runs"]),
+            f"{one['performance_metrics']['candidate']['log_loss']:.3f}",
+            f"{one['performance_metrics']['present']['log_loss']:.3f}",
+            ago(one["created_at"]),
+        )
+        for one in found["models"]
+    ]
+    columns = ("version", "runs", "log loss", "of the one before", "made")
+    print_table(
+        "", columns, rows, "Only the model that comes with Homeostat is there: train one when runs are recorded."
+    )
+
+
+@model.command("train")
+def model_train(
+    activate: Annotated[bool, typer.Option("--activate", help="Put it in force if it is better.")] = False,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Fit a model to recorded runs, and judge it on later ones."""
+    made = connect(data_dir).post("/api/autonomous/train", {"activate": activate})
+    judged = made["performance_metrics"]
+    console.print(
+        f"version {made['version']}: log loss {judged['candidate']['log_loss']:.3f} beside "
+        f"{judged['present']['log_loss']:.3f}; it is {'' if judged['is_better'] else 'not '}better, and "
+        f"{'in force' if made['active'] else 'not in force'}",
+        highlight=False,
+    )
+
+
+@model.command("activate")
+def model_activate(version: int, data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
+    """Put a version in force; `homeostat model rollback` goes back."""
+    _use(version, data_dir)
+
+
+@model.command("rollback")
+def model_rollback(
+    version: Annotated[int, typer.Argument(help="By default 0, the model that comes with Homeostat.")] = 0,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+) -> None:
+    """Go back to a former version."""
+    _use(version, data_dir)
+
+
+def _use(version: int, data_dir: Path) -> None:
+    now = connect(data_dir).post(f"/api/autonomous/models/{version}/activate", {})
+    console.print(f"version {now['active']} is in force", highlight=False)

@@ -14,6 +14,7 @@ from services.detector.settings import Settings
 from shared.contracts.detector import LogPatternsRequest
 from shared.contracts.gateway import Silence
 from shared.contracts.healer import RunProgress, SweepRequest
+from shared.contracts.learner import AlarmRecord
 from shared.runtime import Service, serve
 
 TICK_S = 2.0
@@ -47,6 +48,7 @@ def build(settings: Settings) -> Service:
     handlers.folds = lambda: [fold for fold in consumer.folds.values() if isinstance(fold, WireFold)]
     service.packs.on_change(handlers.packs_changed)
     service.bus.watch(Silence, handlers.silence_seen)
+    service.bus.watch(AlarmRecord, handlers.alarms_judged)
     service.bus.on(RunProgress, handlers.repair_progress)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.bus.answer("log-patterns", LogPatternsRequest, handlers.log_patterns)

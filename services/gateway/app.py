@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from functools import partial
 
 from services.gateway.domain.access import MIN_TOKEN_CHARS, token_hash
 from services.gateway.domain.ingest.naming import COMPONENT_LABELS, ComponentRule
@@ -14,13 +15,14 @@ from services.gateway.handlers.http.deps import Deps
 from services.gateway.handlers.http.packs import announce_missing
 from services.gateway.handlers.http.silences import announce_silences
 from services.gateway.handlers.narrate import RECORDED
+from services.gateway.handlers.notifier import Notifier
 from services.gateway.handlers.server import HttpServer
 from services.gateway.handlers.state import Knowing
 from services.gateway.settings import Settings
-from services.gateway.store import Base, access, timeline
+from services.gateway.store import Base, access, notices, timeline
+from shared.contracts.decider_governance import AutonomyChanged
 from shared.contracts.detector import Health
 from shared.contracts.gateway import Silence
-from shared.contracts.governance import AutonomyChanged
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
 from shared.runtime import Service
@@ -58,7 +60,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
         components=ComponentRule(settings.gateway_component_labels or COMPONENT_LABELS),
     )
     for contract in RECORDED.values():
-        service.bus.on(contract, events.record)
+        service.bus.on(contract, partial(events.record, packs=service.packs))
     service.bus.on(AutonomyChanged, events.governed)
     service.bus.watch(Health, knowing.health_seen)
     service.bus.watch(Knowledge, knowing.knowledge_seen)
@@ -81,12 +83,14 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
 
     async def prune(unit: Unit) -> None:
         await timeline.prune(unit.session, unit.now - timedelta(days=settings.timeline_days))
+        await notices.prune(unit.session, unit.now - timedelta(days=settings.timeline_days), unit.now)
         await access.prune_audit(unit.session, unit.now - timedelta(days=settings.audit_days))
 
     service.on_start(open_the_door)
     service.every(ANNOUNCE_S, "announce-packs", announce)
     service.every(PRUNE_S, "prune", prune)
     service.task("feed", feed.run)
+    service.task("notifier", Notifier(service.units, service.packs, service.ids, service.clock).run)
     server = HttpServer(guarded_api(deps), settings.http_host, settings.http_port, feed.close)
     service.task("http", server.run)
     return service, server

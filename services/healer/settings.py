@@ -21,6 +21,8 @@ class Settings(ServiceSettings):
     """A decision that is older when its turn comes is not carried out: the decider thinks again."""
     sweep_s: float = Field(default=1.0, gt=0, le=60)
     """How often runs that wait are looked at; a free component starts its next run without waiting for this."""
+    lease_renew_s: float = Field(default=15.0, gt=0, le=60)
+    """How often a run at work asks for more time."""
     good_files_s: float = Field(default=5.0, gt=0, le=3_600)
     """How often configuration files are looked at."""
     routes_s: float = Field(default=1.0, gt=0, le=60)

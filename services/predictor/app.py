@@ -12,6 +12,7 @@ from services.predictor.settings import Settings
 from services.predictor.store import Base
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Outcome, SweepRequest
+from shared.contracts.learner import ForesightRecord
 from shared.contracts.predictor import ValidateRequest
 from shared.runtime import Service
 
@@ -30,6 +31,7 @@ def build(settings: Settings) -> Service:
         )
     service.bus.on(Decision, handlers.decided)
     service.bus.on(Outcome, handlers.came_out)
+    service.bus.watch(ForesightRecord, handlers.came_true)
     service.bus.answer("validate", ValidateRequest, handlers.validate)
     service.bus.answer("sweep", SweepRequest, handlers.sweep)
     service.every(600, "tidy-predictions", handlers.tidy)

@@ -131,8 +131,17 @@ def service_permissions(service: str) -> NatsPermissions:
         publish.append("ingest.>")
     if service == "gateway":
         publish.append("cmd.>")
+    subscribe = [f"_INBOX.{service}.>", f"cmd.{service}.>"]
+    if service == "healer":
+        publish.append("agent.>")
+        subscribe.append("beat.*")
     publish.append(f"$JS.API.STREAM.MSG.DELETE.{DLQ}")
-    return NatsPermissions(tuple(publish), (f"_INBOX.{service}.>", f"cmd.{service}.>"))
+    return NatsPermissions(tuple(publish), tuple(subscribe))
+
+
+def agent_permissions(name: str) -> NatsPermissions:
+    """An agent on another host hears its own orders and the kill switch, and says that it is there; no more."""
+    return NatsPermissions((f"beat.{name}",), (f"agent.{name}.order", "agent.all.switch"))
 
 
 def admin_permissions() -> NatsPermissions:

@@ -56,6 +56,11 @@ class Plan(Wire):
     http_hosts: tuple[str, ...] = ()
     fallback: Playbook | None = None
     """The playbook that `then` names, when it names one."""
+    epoch: Annotated[int, Field(ge=0)] = 0
+    """Of the lease under which this is done: whoever acts refuses once it has heard of a higher one for the component.
+    0: without a lease, as in a dry run."""
+    lease_until: AwareDatetime | None = None
+    """Nothing may be begun that can't end before; the running run has it renewed."""
 
 
 class Counterfactual(Wire):
@@ -108,6 +113,28 @@ class Decision(CaseEvent):
     probability: Probability = 1.0
     """With which the same would be done in such a case."""
     hold_off: HoldOff | None = None
+
+
+class LeaseState(StrEnum):
+    HELD = "held"
+    RELEASED = "released"
+    """The run has ended."""
+    LAPSED = "lapsed"
+    """Nothing was heard of the run for longer than its lease: it may touch nothing any more."""
+
+
+class Lease(Event):
+    """The right to act on one component, which one decision has at a time (`state.decider.lease.v1.<component>`)."""
+
+    SUBJECT: ClassVar[str] = "state.decider.lease.v1"
+
+    component: Token
+    epoch: Annotated[int, Field(ge=1)]
+    """Rises by one with each lease of the component, and never falls."""
+    decision_id: UUID
+    playbook: str
+    state: LeaseState
+    until: AwareDatetime
 
 
 class ProviderRecovered(CaseEvent):

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.base import CaseEvent, ComponentEvent, Event, Severity, Token, Wire
+from shared.contracts.base import CaseEvent, ComponentEvent, Event, Probability, Severity, Token, Wire
 
 
 class Transition(StrEnum):
@@ -73,6 +73,9 @@ class Incident(CaseEvent):
     last_time: AwareDatetime | None = None
     silenced: str = ""
     """Why nobody is to be troubled with it: a silence or a maintenance window; empty: it isn't silenced."""
+    alarm_precision: Probability | None = None
+    """Share of the earlier alarms of this pattern here that were worth having, as the learner judged them; null: none
+    was judged. Where it is certain to be low, `priority` is a step less urgent; nothing is silenced for it."""
 
     @property
     def is_open(self) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.base import CaseEvent, Category, Event, Token, Wire
+from shared.contracts.base import CaseEvent, Category, Event, Severity, Token, Wire
 from shared.contracts.decider import Plan
 
 
@@ -78,6 +78,15 @@ class Outcome(CaseEvent):
     escalate_to: str | None = None
 
 
+class LeaseRenewal(CaseEvent):
+    """A run is at work and needs its lease for longer; the decider answers with the lease's new end, or not at all."""
+
+    SUBJECT: ClassVar[str] = "healer.renewal.v1"
+
+    decision_id: UUID
+    epoch: Annotated[int, Field(ge=1)]
+
+
 class RouteChange(StrEnum):
     FAILOVER_TRIGGERED = "failover-triggered"
     RETURNED = "returned"
@@ -94,6 +103,18 @@ class RouteChanged(CaseEvent):
     change: RouteChange
     from_provider: str
     to_provider: str
+
+
+class Message(CaseEvent):
+    """What a playbook's `notify.send` has people told, on one channel of the component's pack."""
+
+    SUBJECT: ClassVar[str] = "healer.message.v1"
+
+    decision_id: UUID
+    playbook: str
+    channel: Token
+    severity: Severity
+    text: Annotated[str, Field(max_length=2_000)]
 
 
 class Route(Event):
@@ -225,3 +246,124 @@ class SimulatedRun(Wire):
     """What would have to hold afterwards."""
     problem: str = ""
     """Why it can't be done as it is."""
+
+
+# ---- practice
+
+
+class Practised(Event):
+    """What a practice proved of a playbook, as it was then; the newest of each."""
+
+    SUBJECT: ClassVar[str] = "state.healer.practice.v1"
+    KEY: ClassVar[str] = "slug"
+
+    slug: Token
+    """`pack` and `playbook` as one token: the subject's key."""
+    pack: Token
+    playbook: str
+    target: Token
+    practice_id: UUID
+    spec_hash: str
+    """Of the playbook that was practised: one that was changed since has proved nothing."""
+    passed: bool
+    reason: str
+    way_back: Literal["proven", "impossible"] | None = None
+    """`impossible`: the playbook can't be undone, and said so when it should be."""
+
+
+class StartPractice(Wire):
+    """Has playbooks practised in their practice targets, one after another (`cmd.healer.practice`)."""
+
+    playbook: str | None = None
+    """Unset: every one that says how it is practised."""
+    pack: Token | None = None
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PracticeBegun(Wire):
+    """A practice that has begun."""
+
+    practice_id: UUID
+    pack: Token
+    playbook: str
+    target: Token
+
+
+class PracticesBegun(Wire):
+    """Reply to `StartPractice`."""
+
+    begun: tuple[PracticeBegun, ...]
+    refused: tuple[str, ...] = ()
+    """Of several, those that could not begin, with the reason."""
+
+
+class ListPractices(Wire):
+    """Asks for the newest practices (`cmd.healer.practices`)."""
+
+    playbook: str | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class PracticeRound(Wire):
+    """One run of a practised playbook, with the states that were compared: hashes, or words, by what they are of."""
+
+    round: str
+    """`helping` or `returning`: the second has its validation broken on purpose."""
+    status: str
+    reason: str
+    before: dict[str, str]
+    broken: dict[str, str]
+    after: dict[str, str]
+
+
+class PracticeReport(Wire):
+    """A practice with its evidence."""
+
+    practice_id: UUID
+    pack: Token
+    playbook: str
+    target: Token
+    spec_hash: str
+    by: str
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    verdict: Literal["passed", "failed", "aborted"] | None = None
+    """Unset: under way. `aborted`: it says nothing of the playbook."""
+    reason: str = ""
+    way_back: Literal["proven", "impossible"] | None = None
+    rounds: tuple[PracticeRound, ...] = ()
+
+
+class Practices(Wire):
+    """Reply to `ListPractices`, newest first."""
+
+    practices: tuple[PracticeReport, ...]
+
+
+# ---- agents on other hosts
+
+
+class AgentState(Event):
+    """Whether an agent is there (`state.healer.agent.v1.<name>`), told when that changes."""
+
+    SUBJECT: ClassVar[str] = "state.healer.agent.v1"
+    KEY: ClassVar[str] = "name"
+
+    name: Token
+    away: bool
+    """Nothing was heard of it for three beats, or ever."""
+    last_seen_at: AwareDatetime | None = None
+    version: str = ""
+    actuators: tuple[str, ...] = ()
+    """What its own allow-list lets it do."""
+    switched_off: bool = False
+
+
+class ListAgents(Wire):
+    """Asks for the agents (`cmd.healer.agents`)."""
+
+
+class AgentList(Wire):
+    """Reply to `ListAgents`, by name."""
+
+    agents: tuple[AgentState, ...]

@@ -13,7 +13,6 @@ from shared.packs.component import Component
 from shared.packs.model import Pack
 from shared.packs.parameters import PARAMETER, ParameterType
 from shared.packs.playbook import Condition, Playbook, Step
-from shared.packs.policy import FreezeWindow
 from shared.packs.problems import Finding, Place, suggestion
 from shared.packs.promql import PromqlError, parse
 from shared.packs.schedule import Schedule
@@ -39,12 +38,15 @@ def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -
         *_probe_names(pack),
         *_freezes(pack),
         *_rules(pack),
+        *_notify(pack),
         *(f for name, playbook in pack.playbooks.items() for f in _escalation(name, playbook, playbooks)),
         *_ladders(pack.playbooks),
     ]
     if set(components) == set(pack.components):
         findings += _groups(pack)
         findings += (f for name, playbook in pack.playbooks.items() for f in _needs(name, playbook, pack))
+        findings += (f for name, playbook in pack.playbooks.items() for f in _practice(name, playbook, pack))
+        findings += _practice_targets(pack)
     return findings
 
 
@@ -59,6 +61,8 @@ def _names(pack: Pack, components: Collection[str]) -> Iterator[Finding]:
     sections = ("probes", "rules", "ratios", "anomalies", "expects", "limits", "traffic", "signatures", "knobs")
     for section in (*sections, "maintenance"):
         named += [((section, i, "component"), item.component) for i, item in enumerate(getattr(pack, section))]
+    for i, rule in enumerate(pack.notify.rules):
+        named += [(("notify", "rules", i, "components", k), one) for k, one in enumerate(rule.components)]
     for name, playbook in pack.playbooks.items():
         named += [(("playbooks", name, "components", i), one) for i, one in enumerate(playbook.components)]
     for place, component_name in named:
@@ -146,10 +150,13 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
     for name, component in pack.components.items():
         if component.providers is not None and component.providers.route.http is not None:
             urls.append((("components", name, "providers", "route", "http", "url"), component.providers.route.http.url))
+    urls += _channel_urls(pack)
     for name, playbook in pack.playbooks.items():
         for i, step in enumerate(playbook.steps):
             if step.http_call:
                 urls.append((("playbooks", name, "steps", i, "http.call", "url"), step.http_call.url))
+            if step.webhook_post:
+                urls.append((("playbooks", name, "steps", i, "webhook.post", "url"), step.webhook_post.url))
     for place, url in urls:
         try:
             address = urlsplit(url)
@@ -162,6 +169,42 @@ def _hosts(pack: Pack) -> Iterator[Finding]:
         elif host and "${" not in host and host not in pack.http_hosts:
             remedy = f"add `{host}` to http_hosts ({', '.join(pack.http_hosts) or 'empty'})"
             yield Finding(place, f"the host `{host}` is not one that this pack may call", remedy)
+
+
+def _channel_urls(pack: Pack) -> Iterator[tuple[Place, str]]:
+    for name, channel in pack.notify.channels.items():
+        place: Place = ("notify", "channels", name, channel.kind)
+        if channel.webhook:
+            yield (*place, "url"), channel.webhook.url
+        if channel.pagerduty:
+            yield (*place, "url"), channel.pagerduty.url
+        if channel.slack and channel.slack.token:
+            yield (*place, "api_url"), channel.slack.api_url
+
+
+def _notify(pack: Pack) -> Iterator[Finding]:
+    used = {name for rule in pack.notify.rules for name in rule.channels}
+    for i, rule in enumerate(pack.notify.rules):
+        for k, name in enumerate(rule.channels):
+            if name not in pack.notify.channels:
+                place: Place = ("notify", "rules", i, "channels", k)
+                remedy = suggestion(name, pack.notify.channels, "channels: {0}")
+                yield Finding(place, f"no channel is named `{name}`", remedy)
+    for playbook, spec in pack.playbooks.items():
+        for i, step in enumerate(spec.steps):
+            if step.notify_send is None:
+                continue
+            used.add(step.notify_send.channel)
+            if step.notify_send.channel not in pack.notify.channels:
+                place = ("playbooks", playbook, "steps", i, "notify.send", "channel")
+                remedy = suggestion(step.notify_send.channel, pack.notify.channels, "channels: {0}")
+                yield Finding(place, f"no channel is named `{step.notify_send.channel}`", remedy)
+    for name in pack.notify.channels:
+        if name not in used:
+            place = ("notify", "channels", name)
+            yield Finding(
+                place, "nothing is ever told on this channel", "name it in one of `notify.rules`", at_key=True
+            )
 
 
 def _probe_names(pack: Pack) -> Iterator[Finding]:
@@ -182,12 +225,13 @@ def _groups(pack: Pack) -> Iterator[Finding]:
 
 
 def _freezes(pack: Pack) -> Iterator[Finding]:
-    for i, window in enumerate(pack.policy.freeze):
-        try:
-            FreezeWindow.parse(window)
-        except ValueError as error:
-            message, _, remedy = str(error).partition(": ")
-            yield Finding(("policy", "freeze", i), message, remedy)
+    for name, windows in (("freeze", pack.policy.freeze), ("business_hours", pack.policy.business_hours)):
+        for i, window in enumerate(windows):
+            try:
+                Schedule.parse(window)
+            except ValueError as error:
+                message, _, remedy = str(error).partition(": ")
+                yield Finding(("policy", name, i), message, remedy)
 
 
 def _rules(pack: Pack) -> Iterator[Finding]:
@@ -245,6 +289,8 @@ def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
         yield from _references((*place, step.actuator), _texts(step), playbook, pack)
         if step.actuator.startswith("process."):
             yield from _lacking((*place, step.actuator), "process", playbook, pack)
+        if step.nats_request is not None:
+            yield from _lacking((*place, step.actuator), "nats", playbook, pack)
         if step.actuator.startswith("routing."):
             yield from _lacking((*place, step.actuator), "providers", playbook, pack)
 
@@ -268,6 +314,34 @@ def _free_texts(place: Place, tree: JsonValue, playbook: Playbook) -> Iterator[F
     elif isinstance(tree, list):
         for inner in tree:
             yield from _free_texts(place, inner, playbook)
+
+
+def _practice(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
+    """A playbook is practised where nobody needs anything."""
+    if playbook.practice is None:
+        return
+    place: Place = ("playbooks", name, "practice", "target")
+    target = pack.components.get(playbook.practice.target)
+    if target is None:
+        remedy = suggestion(playbook.practice.target, pack.components, "components: {0}")
+        yield Finding(place, f"no component is named `{playbook.practice.target}`", remedy)
+    elif not target.practice:
+        remedy = "practise on a component of its own, marked `practice: true`"
+        yield Finding(place, f"`{playbook.practice.target}` is no practice target", remedy)
+
+
+def _practice_targets(pack: Pack) -> Iterator[Finding]:
+    """What is broken on purpose may be part of nothing."""
+    called = {callee: name for name, component in pack.components.items() for callee in component.calls}
+    for name, component in pack.components.items():
+        if not component.practice:
+            continue
+        if component.group is not None:
+            place: Place = ("components", name, "group")
+            yield Finding(place, f"the practice target `{name}` counts as one of a group", "leave out `group`")
+        if name in called:
+            remedy = f"leave it out of the `calls` of {called[name]}, or don't practise on it"
+            yield Finding(("components", name), f"the practice target `{name}` is called by `{called[name]}`", remedy)
 
 
 def _texts(step: Step) -> list[str]:
@@ -308,7 +382,7 @@ def _lacking(place: Place, field: str, playbook: Playbook, pack: Pack) -> Iterat
     who = f"`{lacking[0]}`" if playbook.components else "any component"
     message = f"needs `{field}`, which {who} does not have"
     where = f"components.{lacking[0]}" if playbook.components else "a component"
-    own = (*_FIELDS, "process", "providers")
+    own = (*_FIELDS, "process", "nats", "providers")
     nested = "process" if field == "pid_file" else field if field in own else f"attributes.{field}"
     yield Finding(place, message, f"add `{nested}` to {where}, or narrow the playbook's `components`")
 
@@ -318,6 +392,8 @@ def _has(component: Component, field: str) -> bool:
         return True
     if field in ("process", "pid_file"):
         return component.process is not None
+    if field == "nats":
+        return component.nats is not None
     if field == "providers":
         return component.providers is not None
     return field in _FIELDS and getattr(component, field) is not None

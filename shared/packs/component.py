@@ -63,6 +63,26 @@ class Process(Part):
     stop_timeout_s: Seconds = 10
 
 
+class NatsAccess(Part):
+    """Where a component takes requests, as whom they are sent, and which may be sent at all."""
+
+    url: Annotated[str, Field(pattern=r"^(nats|tls)://[^@/]+$")]
+    """`nats://host:4222`; a password never stands in it."""
+    subjects: Annotated[tuple[Annotated[str, Field(pattern=r"^[^\s.]+(\.[^\s.]+)*$")], ...], Field(min_length=1)]
+    """All that playbooks may send requests to; `*` is one token, `>` at the end is any number."""
+    user: str | None = None
+    password: SecretRef | None = None
+    token: SecretRef | None = None
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> NatsAccess:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("`user` and `password` belong together: write both or neither")
+        if self.token is not None and self.user is not None:
+            raise ValueError("a token takes the place of `user` and `password`: leave one of them out")
+        return self
+
+
 class FileRoute(Part):
     """The route is a setting in a configuration file; a reload in the playbook has it read."""
 
@@ -136,6 +156,11 @@ class Component(Part):
     process: Process | None = None
     container: str | None = None
     config_path: Path | None = None
+    host: Token | None = None
+    """Name of the agent on whose host it is; unset: that of the healer. Its paths are absolute there."""
+    practice: bool = False
+    """Nobody needs it: playbooks are practised here, by breaking it on purpose. Its own alarms trouble nobody."""
+    nats: NatsAccess | None = None
     providers: Providers | None = None
     attributes: dict[str, str] = {}
     """Free names for `${component.<name>}` in playbooks."""

@@ -27,6 +27,7 @@ from shared.packs.component import (
     SecretRef,
     Slo,
 )
+from shared.packs.notify import Notify
 from shared.packs.playbook import (
     ACTUATORS,
     REVERSIBLE_ACTUATORS,
@@ -177,8 +178,9 @@ class Pack(Part):
     playbooks: dict[Token, Playbook] = {}
     knobs: tuple[Knob, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    notify: Notify = Field(default_factory=Notify)
     policy: Policy = Field(default_factory=Policy)
     http_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
-    """Hosts that probes and playbooks may call."""
+    """Hosts that probes, playbooks and notices may call."""
     good_after_s: Annotated[float, Field(gt=0)] = 600
     """A configuration file that has been in force this long without an incident is a last good version."""

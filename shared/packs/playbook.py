@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from shared.contracts.base import Category, Probability, Token
-from shared.packs.actions.calls import HttpCall, SqlStatement
+from shared.packs.actions.calls import HttpCall, NatsRequest, SqlStatement, WebhookPost
 from shared.packs.actions.databases import (
     ConnectionLimit,
     JobsCleanUp,
@@ -28,11 +28,15 @@ from shared.packs.actions.databases import (
     TerminateIdle,
 )
 from shared.packs.actions.files import ConfigStep, FileRestore, FileSet
-from shared.packs.actions.programs import DockerAction, ProcessAction
+from shared.packs.actions.kubernetes import CordonNode, RestartWorkload, RollBackDeployment, ScaleWorkload
+from shared.packs.actions.programs import DockerAction, ProcessAction, SystemdUnit
+from shared.packs.actions.repositories import GitRevert
 from shared.packs.actions.routing import RoutingBreaker, RoutingFailback, RoutingFailover
 from shared.packs.actions.stores import RedisConfigSet, RedisInvalidate
+from shared.packs.actions.telling import NotifySend
 from shared.packs.base import Expression, Part, Path, Seconds
 from shared.packs.parameters import Parameter, ParameterName, Places, Value, put, refused_places, with_values
+from shared.packs.practice import Practice
 
 ALL_PERMISSIONS = "*"
 
@@ -96,6 +100,18 @@ class Step(Part):
     config_step: ConfigStep | None = Field(None, alias="config.step")
     http_call: HttpCall | None = Field(None, alias="http.call")
     sql_execute: SqlStatement | None = Field(None, alias="sql.execute")
+    docker_stop: DockerAction | None = Field(None, alias="docker.stop")
+    systemd_restart: SystemdUnit | None = Field(None, alias="systemd.restart")
+    systemd_start: SystemdUnit | None = Field(None, alias="systemd.start")
+    systemd_stop: SystemdUnit | None = Field(None, alias="systemd.stop")
+    systemd_reload: SystemdUnit | None = Field(None, alias="systemd.reload")
+    kubernetes_restart: RestartWorkload | None = Field(None, alias="kubernetes.restart")
+    kubernetes_scale: ScaleWorkload | None = Field(None, alias="kubernetes.scale")
+    kubernetes_rollback: RollBackDeployment | None = Field(None, alias="kubernetes.rollback")
+    kubernetes_cordon: CordonNode | None = Field(None, alias="kubernetes.cordon")
+    kubernetes_uncordon: CordonNode | None = Field(None, alias="kubernetes.uncordon")
+    git_revert: GitRevert | None = Field(None, alias="git.revert")
+    nats_request: NatsRequest | None = Field(None, alias="nats.request")
     routing_failover: RoutingFailover | None = Field(None, alias="routing.failover")
     routing_failback: RoutingFailback | None = Field(None, alias="routing.failback")
     routing_open: RoutingBreaker | None = Field(None, alias="routing.open")
@@ -108,6 +124,8 @@ class Step(Part):
     jobs_requeue: JobsRequeue | None = Field(None, alias="jobs.requeue")
     jobs_mark_incomplete: JobsMarkIncomplete | None = Field(None, alias="jobs.mark_incomplete")
     jobs_clean_up: JobsCleanUp | None = Field(None, alias="jobs.clean_up")
+    webhook_post: WebhookPost | None = Field(None, alias="webhook.post")
+    notify_send: NotifySend | None = Field(None, alias="notify.send")
     timeout_s: Seconds = 30
     """For one attempt."""
     retry: Retry = ONCE
@@ -187,17 +205,22 @@ REVERSIBLE_ACTUATORS = frozenset(
         "config.step",
         "file.restore_last_good",
         "file.set",
+        "git.revert",
         "jobs.clean_up",
         "jobs.mark_incomplete",
+        "kubernetes.cordon",
+        "kubernetes.uncordon",
+        "notify.send",
         "postgres.connection_limit",
         "process.reload",
         "redis.config_set",
         "redis.invalidate",
+        "systemd.reload",
         *(name for name in ACTUATORS if name.startswith("routing.")),
     }
 )
 """Actions whose effect a rollback undoes exactly, given a backup (a reload only re-reads files; a route that an
-application tells by HTTP is set back and read back)."""
+application tells by HTTP is set back and read back; what people were told changes no system)."""
 
 
 class Playbook(Part):
@@ -228,6 +251,10 @@ class Playbook(Part):
     confidence: Probability | None = None
     """Threshold of this playbook; by default the policy's."""
     cooldown_s: Annotated[float, Field(ge=0)] = 30
+    practice: Practice | None = None
+    """How its way there and back is proven, by `homeostat practice`."""
+    actions_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """Runs of this playbook an hour in its whole pack; by default only the pack's and the component's budgets hold."""
 
     @property
     def reversible(self) -> bool:

@@ -60,8 +60,16 @@ class Policy(Part):
     confidence_reversible: Probability = 0.80
     risk_max: Probability = 0.4
     actions_per_hour: Annotated[int, Field(ge=0)] = 20
+    component_actions_per_hour: Annotated[int, Field(ge=0)] = 10
+    """What needs more than this is not healed by it: it goes to and fro."""
     max_targets_at_once: Annotated[int, Field(ge=1)] = 3
+    max_group_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of a group that may be acted on at once, beside what serves nobody anyway; one member always may."""
     min_healthy: dict[Token, Probability] = {}
+    """By group: the share of its members that must serve and be left alone, whatever is done to the others."""
+    settle_s: Annotated[float, Field(ge=0)] = 120
+    """So long after any action on a component nothing is tuned there; and the least pause before a setting that was
+    moved is moved back, doubled with every reversal."""
     max_attempts: Annotated[int, Field(ge=1)] = 5
     ask_expires_s: Seconds = 900
     earn_auto_after_runs: Annotated[int, Field(ge=5)] | None = None
@@ -84,10 +92,19 @@ class Policy(Part):
     best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
     permissions: tuple[Token | Literal["*"], ...] = ()
     """What Homeostat may do by itself of what playbooks name in `required_permissions`; the rest asks a person."""
+    require_practice: bool = False
+    """A playbook acts by itself only after a practice that it passed as it is now. Unset: it also may when it was never
+    practised, but never after a practice that it failed."""
+    practice_max_age_days: Annotated[float, Field(gt=0, le=3_650)] = 30
+    """An older practice is none, where practice is required."""
+    practice_every_days: Annotated[float, Field(gt=0, le=3_650)] | None = None
+    """Every playbook that says how is practised this often, at a quiet time; unset: only when somebody asks."""
     weights: Weights = Weights()
     """Of the criteria by which playbooks are compared, once every limit is kept."""
     freeze: tuple[str, ...] = ()
-    """Weekly windows in UTC in which nothing is changed, as `Fri 16:00/Mon 08:00`."""
+    """Windows in UTC in which nothing is changed: `Fri 16:00/Mon 08:00`, `daily 22:00/06:00`, `0 2 1 * * for 2h`."""
+    business_hours: tuple[str, ...] = ()
+    """Windows in UTC, written alike, in which disturbing what still serves is riskier."""
     storm_share: Probability = 0.5
     """When this share of the pack's components, and `storm_min` at least, begin to alarm within a minute, it is a
     storm: one incident, and nothing is healed without a person."""

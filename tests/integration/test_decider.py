@@ -35,10 +35,10 @@ from shared.contracts.decider import (
     Verb,
     Verdict,
 )
+from shared.contracts.decider_governance import Explain, Explained
 from shared.contracts.detector import DetectionMethod, Incident, Swept, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest, PackApplied
-from shared.contracts.governance import Explain, Explained
 from shared.contracts.healer import Outcome, Result, SweepRequest
 from shared.contracts.learner import Knowledge
 from shared.contracts.predictor import Moment, Prediction

@@ -14,14 +14,14 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from services.learner.app import build
-from services.learner.domain import slug
+from services.learner.domain.knowledge import slug
 from services.learner.settings import Settings
 from services.learner.store import Base
 from shared.contracts.base import Category, Event
 from shared.contracts.decider import Decision, Verdict
 from shared.contracts.healer import Outcome, Result
 from shared.contracts.ingest import ExternalOutcome
-from shared.contracts.learner import Export, Feedbacks, Knowledge, Statistics
+from shared.contracts.learner import Drift, Export, Feedbacks, Knowledge, Statistics
 from shared.db import schema_differences
 from shared.runtime import Service
 from tests.conftest import Platform
@@ -110,6 +110,28 @@ async def test_every_outcome_counts_once_on_any_number_of_replicas(world: World,
     assert (found.total, found.successes, found.by_type["restart-it"].success_rate) == (30, 24, 0.8)
     assert found.brier is not None
     assert len(found.curve) == 10
+
+
+async def test_a_change_of_the_truth_is_noticed_and_told_once(world: World, eventually: Eventually) -> None:
+    drifts = await world.client.jetstream().subscribe("learner.drift.v1.>", ordered_consumer=True)
+    for minute in range(20):
+        await world.publish(outcome(Result.SUCCEEDED, minute))
+        await eventually(world.runs(minute + 1))
+    for minute in range(20, 26):
+        await world.publish(outcome(Result.FAILED, minute))
+        await eventually(world.runs(minute + 1))
+    drift = Drift.model_validate_json((await drifts.next_msg(timeout=5)).data)
+    assert (drift.playbook, drift.signature) == ("restart-it", SIGNATURE)
+    assert drift.success_before > 0.9 > 0.3 > drift.success_since
+    known = await world.known()
+    assert known is not None
+    assert (known.runs, known.successes) == (26, 20)
+    (kind,) = known.by_kind
+    assert kind.runs < 12
+    assert kind.successes < 3
+    assert known.changed_at is not None
+    lessons = [one.feedback_type for one in (await world.ask("feedback", Feedbacks)).feedback]
+    assert lessons.count("drift") == 1
 
 
 async def test_dry_runs_and_skipped_runs_teach_nothing(world: World, eventually: Eventually) -> None:

@@ -26,6 +26,8 @@ from tests.integration.test_gateway import ADMIN, started
 Eventually = Callable[..., Awaitable[None]]
 
 OPEN = {"GET /livez", "GET /readyz"}
+SIGNED = {"POST /api/slack/interactions"}
+"""No token, but another proof of who asks: tests/integration/test_gateway_notices.py."""
 VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
@@ -33,7 +35,10 @@ VIEWERS = {
     "GET /api/autonomous/autonomy",
     "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",
+    "GET /api/autonomous/governor",
     "GET /api/autonomous/explain",
+    "GET /api/autonomous/models",
+    "GET /api/autonomous/learning",
     "GET /api/autonomous/system-state",
     "GET /api/decisions/calibration",
     "GET /api/decisions/recompute",
@@ -41,6 +46,7 @@ VIEWERS = {
     "GET /api/diagnosis/calibration",
     "GET /api/dlq",
     "GET /api/events",
+    "GET /api/healing/agents",
     "GET /api/healing/backups",
     "GET /api/healing/metrics",
     "GET /api/healing/patterns",
@@ -48,10 +54,18 @@ VIEWERS = {
     "GET /api/healing/status",
     "GET /api/healing/playbooks/{pack}/{name}",
     "GET /api/healing/playbooks/{pack}/{name}/history",
+    "GET /api/healing/practice",
     "GET /api/incidents",
     "GET /api/incidents/{incident_id}",
     "GET /api/incidents/{incident}/report",
+    "GET /api/knowledge/export",
+    "GET /api/knowledge/insights",
     "GET /api/logs/patterns",
+    "GET /api/notifications",
+    "GET /api/ml/feedback",
+    "GET /api/ml/models",
+    "GET /api/ml/optimize-thresholds",
+    "GET /api/ml/suggestion-quality",
     "GET /api/monitoring/health",
     "GET /api/packs",
     "GET /api/packs/{name}",
@@ -87,19 +101,27 @@ OPERATORS = {
     "POST /api/decisions/{decision_id}/approve",
     "POST /api/decisions/{decision_id}/reject",
     "POST /api/dlq/{seq}/replay",
+    "POST /api/healing/practice",
     "POST /api/healing/run",
     "POST /api/healing/simulate",
     "POST /api/monitoring/rollback/{backup_id}",
+    "POST /api/notifications/test",
+    "POST /api/notifications/{notification_id}/retry",
     "POST /api/silences",
 }
 ADMINS = {
     "DELETE /api/healing/playbooks/{pack}/{name}",
     "POST /api/autonomous/autonomy/promote",
+    "POST /api/autonomous/models/{version}/activate",
+    "POST /api/autonomous/train",
     "DELETE /api/packs/{name}",
     "DELETE /api/tokens/{token_id}",
     "GET /api/audit",
     "GET /api/audit/verify",
     "GET /api/tokens",
+    "POST /api/knowledge/import",
+    "POST /api/ml/optimize-thresholds",
+    "POST /api/ml/optimize-thresholds/{change_id}/undo",
     "POST /api/packs/apply",
     "PUT /api/healing/playbooks/{pack}/{name}",
     "POST /api/tokens",
@@ -120,7 +142,7 @@ def test_every_route_of_the_api_has_a_role_that_is_written_here() -> None:
     routes = {
         f"{method.upper()} {path}" for path, operations in openapi_document()["paths"].items() for method in operations
     }
-    assert routes == OPEN | VIEWERS | SENDERS | OPERATORS | ADMINS
+    assert routes == OPEN | SIGNED | VIEWERS | SENDERS | OPERATORS | ADMINS
 
 
 async def test_no_route_lets_in_a_stranger_or_a_role_that_is_too_low(platform: Platform) -> None:

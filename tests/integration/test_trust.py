@@ -217,8 +217,12 @@ async def test_a_word_on_a_run_that_is_over_is_a_label(pair: Pair) -> None:
     assert (told["applied"], told["helped"]) == (False, False)
     right = (await pair.gateway.get("/api/autonomous/accuracy"))["right"]
     assert (right["part"], right["whole"]) == (0, 1)
-    moments = (await pair.gateway.get(f"/api/trace/{order['case_id']}"))["moments"]
-    assert any("overrules" in one["title"] for one in moments)
+
+    async def told_in_the_story() -> bool:
+        moments = (await pair.gateway.get(f"/api/trace/{order['case_id']}"))["moments"]
+        return any("overrules" in one["title"] for one in moments)
+
+    await pair.eventually(told_in_the_story)
     assert "right when it acted" in (await pair.cli("accuracy")).output
 
 
@@ -241,3 +245,39 @@ async def test_what_is_held_off_is_acted_on_later_and_both_arms_are_counted(pair
     told = await pair.gateway.get("/api/autonomous/credit")
     assert told["effects"][0]["held_off"]["cases"] + told["effects"][0]["acted"]["cases"] <= told["cases"]
     assert "over in time" in (await pair.cli("credit")).output
+
+
+# ---- models
+
+
+async def test_a_model_is_trained_judged_on_later_runs_and_can_be_taken_back(pair: Pair) -> None:
+    await pair.applies()
+    refused = await pair.gateway.client.post("/api/autonomous/train", json={"activate": True})
+    assert "at least" in refused.json()["detail"]
+    seen = await pair.trouble()
+    await ended(pair, seen, await pair.decided(seen, "act"))
+    client = await pair.gateway.platform.connect_postgres("decider")
+    columns = [
+        row["column_name"]
+        for row in await client.fetch(
+            "select column_name from information_schema.columns where table_schema = 'decider' "
+            "and table_name = 'decisions'"
+        )
+    ]
+    own = {"decision_id": "gen_random_uuid()", "helped": "n % 2 = 0", "updated_at": "updated_at + n * interval '1 s'"}
+    picked = ", ".join(own.get(name, name) for name in columns)
+    await client.execute(
+        f"insert into decisions ({', '.join(columns)}) select {picked} from decisions, generate_series(1, 199) as n"
+    )
+    await client.close()
+    made = await pair.gateway.post("/api/autonomous/train", {"activate": True}, timeout=60)
+    assert made["active"]
+    assert made["performance_metrics"]["candidate"]["log_loss"] < made["performance_metrics"]["present"]["log_loss"]
+    assert made["training_data"]["runs"] == 200
+    asked = await pair.decided(await pair.trouble("orders"), "below-threshold")
+    told = await pair.gateway.get("/api/autonomous/explain", decision_id=asked["decision_id"])
+    assert told["model_version"] == 1, "half of the runs failed, so a diagnosis of 95 % is believed less"
+    assert "(in force)" in (await pair.cli("model", "list")).output
+    assert "version 0 is in force" in (await pair.cli("model", "rollback")).output
+    recomputed = await pair.gateway.get(f"/api/decisions/{asked['decision_id']}/recompute")
+    assert recomputed["same"] == 1, "it was made by the model of then"

@@ -105,7 +105,12 @@ async def _apply(platform: LocalPlatform, folder: Path, components: Sequence[str
                 "rollback": "none",
             }
         },
-        "policy": {"actions_per_hour": 1_000_000, "max_targets_at_once": 1_000_000, "storm_min": 1_000_000},
+        "policy": {
+            "actions_per_hour": 1_000_000,
+            "component_actions_per_hour": 1_000_000,
+            "max_targets_at_once": 1_000_000,
+            "storm_min": 1_000_000,
+        },
     }
     async with httpx.AsyncClient(base_url=platform.gateway_url, timeout=30) as client:
         headers = {"Authorization": f"Bearer {platform.token}"}

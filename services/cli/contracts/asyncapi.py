@@ -69,6 +69,7 @@ KEYS = {
     "component": "The component's name in its pack: one token of small letters, digits, `_` and `-`.",
     "pack": "The pack's name.",
     "slug": "Signature and playbook as one token.",
+    "name": "The agent's name, as `host` of components says it.",
     "slot": "Number of the silence, used again when it is over.",
     "handler": "The consumer that failed.",
 }

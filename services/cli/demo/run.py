@@ -102,7 +102,7 @@ class Stage:
         self.began = datetime.now(UTC)
         self._console = console
         self._platform = platform
-        base_port = free_block(8)
+        base_port = free_block(16)  # the shop, and what is practised on
         data_dir = platform.data_dir.path / "shop"
         self.shop = Shop(data_dir, base_port, database_url or platform.dsn("shop"))
         names = ("edge", "catalog", "orders", "payments", "provider_a", "provider_b", "worker", "loadgen")
@@ -111,6 +111,7 @@ class Stage:
             "python": sys.executable,
             "root": str(root),
             "base_port": str(base_port),
+            "practice_port": str(base_port + 8),
             **{f"{name}_url": f"http://127.0.0.1:{base_port + index}" for index, name in enumerate(names)},
         }
         self.pack: Pack = load_pack(root / "packs" / "shop.yaml", self.variables)

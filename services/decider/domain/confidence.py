@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, log, sqrt
 
-from services.decider.domain.beta import beta_quantile, mean_with_bound
+from services.decider.domain.beta import LEAST_SURE, MOST_SURE, beta_quantile, mean_with_bound
 from services.decider.domain.model import ConfidenceModel, Record
 from shared.packs import Playbook, Policy
 
@@ -53,7 +53,8 @@ def posterior(base: float, runs_successes: tuple[float, float], model: Confidenc
     (0.9566, 0.6073)
     """
     runs, successes = runs_successes
-    helped, failed = prior(base, model)
+    base = believed(base, model)
+    helped, failed = worth_of(base, model)
     helped, failed = helped + successes, failed + runs - successes
     bound = round(beta_quantile(model.doubt, helped, failed), 4) if runs > 0 else base
     return Sureness(bound, round(helped / (helped + failed), 4), helped, failed)
@@ -61,6 +62,22 @@ def posterior(base: float, runs_successes: tuple[float, float], model: Confidenc
 
 def prior(base: float, model: ConfidenceModel) -> tuple[float, float]:
     """What the diagnosis is worth, as runs that helped and did not."""
+    return worth_of(believed(base, model), model)
+
+
+def believed(base: float, model: ConfidenceModel) -> float:
+    """The diagnosis' confidence as far as it was borne out here.
+
+    >>> believed(0.9, ConfidenceModel()), believed(0.9, ConfidenceModel(slope=0.5))
+    (0.9, 0.75)
+    """
+    if model.slope == 1.0 and model.offset == 0.0:
+        return base
+    inside = min(max(base, LEAST_SURE), MOST_SURE)
+    return round(1.0 / (1.0 + exp(-(model.slope * log(inside / (1.0 - inside)) + model.offset))), 4)
+
+
+def worth_of(base: float, model: ConfidenceModel) -> tuple[float, float]:
     mean = mean_with_bound(base, model.doubt, model.prior_runs)
     return mean * model.prior_runs, (1.0 - mean) * model.prior_runs
 
@@ -70,10 +87,18 @@ def evidence(record: Record | None, kind: str) -> tuple[float, float]:
 
     >>> evidence(Record("s", "p", 10, 9, 0.9, 0.08, of_kind={"web": (4, 4), "worker": (4, 3)}), "web")
     (8.0, 7.5)
+    >>> evidence(Record("s", "p", 90, 80, 0.9, 0.08, remembered={"web": (4.5, 3.5), "worker": (2.0, 1.0)}), "web")
+    (5.5, 4.0)
     """
     if record is None:
         return 0.0, 0.0
     said_runs, said_successes = said(record)
+    if record.remembered:
+        weights = {other: 1.0 if other == kind else OTHER_KINDS for other in record.remembered}
+        return (
+            sum(weights[other] * runs for other, (runs, _) in record.remembered.items()) + said_runs,
+            sum(weights[other] * successes for other, (_, successes) in record.remembered.items()) + said_successes,
+        )
     elsewhere = [tally for other, tally in record.of_kind.items() if other != kind]
     runs = max(0.0, record.runs - (1 - OTHER_KINDS) * sum(runs for runs, _ in elsewhere))
     successes = record.successes - (1 - OTHER_KINDS) * sum(successes for _, successes in elsewhere)

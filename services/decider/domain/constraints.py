@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.decider.domain.limits import refusals
+from services.decider.domain.governor import refusals
 from services.decider.domain.model import Inputs, Target
 from services.decider.domain.options import Option
 from services.decider.domain.vocabulary import MEANING, Reason
@@ -24,9 +24,7 @@ class Constraint:
 
 def constraints(inputs: Inputs, target: Target, option: Option) -> tuple[Constraint, ...]:
     """Every limit on running `option` on `target` now: what trust demands first, then what load does."""
-    held = {
-        refusal.reason: refusal.words for refusal in refusals(inputs, target, option.playbook, option.cause.category)
-    }
+    held = {refusal.reason: refusal.words for refusal in refusals(inputs, target, option)}
     limits = _allowed(target)
     limits |= {reason: MEANING[reason] for reason in held if reason not in limits}
     of_load = (Constraint(rule, limit, rule not in held, held.get(rule, "")) for rule, limit in limits.items())
@@ -69,6 +67,7 @@ def _allowed(target: Target) -> dict[Reason, str]:
         Reason.FROZEN: f"not within {', '.join(policy.freeze)}" if policy.freeze else "no freeze is declared",
         Reason.COOLING_DOWN: "the playbook's cool-down over",
         Reason.BUDGET_SPENT: f"{policy.actions_per_hour} actions an hour in {target.pack}",
+        Reason.COMPONENT_BUDGET_SPENT: f"{policy.component_actions_per_hour} actions an hour on {target.name}",
         Reason.TOO_MANY_TARGETS: f"{policy.max_targets_at_once} components at once in {target.pack}",
         Reason.STORM: "no storm of alarms",
     }

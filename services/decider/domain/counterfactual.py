@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from services.decider.domain.model import Inputs, Target
 from services.decider.domain.vocabulary import Moment, Reason, Result, Verdict
-from shared.packs import AutomationLevel, FreezeWindow, Mode
+from shared.packs import AutomationLevel, Mode
+from shared.packs.schedule import Schedule
 
 if TYPE_CHECKING:
     from services.decider.domain.decide import Ruling
@@ -34,7 +35,12 @@ class Lever(StrEnum):
     BUDGET = "budget"
     TARGETS = "targets"
     MIN_HEALTHY = "min-healthy"
+    GROUP_SHARE = "group-share"
+    MAINTENANCE = "maintenance"
+    SETTLE = "settle"
     ATTEMPTS = "attempts"
+    PRACTICE = "practice"
+    AGENT = "agent"
     ANSWER = "answer"
     OTHER_CASE = "other-case"
     INCIDENT = "incident"
@@ -128,13 +134,28 @@ def _of_policy(inputs: Inputs, ruling: Ruling, target: Target) -> tuple[Change, 
     policy, ledger = target.policy, target.ledger
     match ruling.reason:
         case Reason.FROZEN:
-            on = [window for window in policy.freeze if FreezeWindow.parse(window).covers(inputs.now)]
+            on = [window for window in policy.freeze if Schedule.parse(window).covers(inputs.now)]
             rest = tuple(window for window in policy.freeze if window not in on)
             return Change(Lever.FREEZE, f"no freeze ({', '.join(on)})"), _policy(target, freeze=rest)
         case Reason.BUDGET_SPENT:
             needs, has = ledger.granted_last_hour + 1, policy.actions_per_hour
             change = Change(Lever.BUDGET, f"at least {needs} actions an hour allowed ({has} are)", needs, has)
             return change, _policy(target, actions_per_hour=needs)
+        case Reason.COMPONENT_BUDGET_SPENT:
+            needs, has = ledger.granted_here_last_hour + 1, policy.component_actions_per_hour
+            words = f"at least {needs} actions an hour allowed on {target.name} ({has} are)"
+            return Change(Lever.BUDGET, words, needs, has), _policy(target, component_actions_per_hour=needs)
+        case Reason.PLAYBOOK_BUDGET_SPENT if ruling.option is not None:
+            name = ruling.option.playbook
+            needs = ledger.playbook_last_hour.get(name, 0) + 1
+            words = f"at least {needs} runs of {name} an hour allowed ({ruling.option.spec.actions_per_hour} are)"
+            return Change(Lever.BUDGET, words, needs), _playbook(target, name, actions_per_hour=needs)
+        case Reason.GROUP_SHARE:
+            words = f"all of its group to be acted on at once ({policy.max_group_share:.0%} may)"
+            return Change(Lever.GROUP_SHARE, words, 1.0, policy.max_group_share), _policy(target, max_group_share=1.0)
+        case Reason.SETTLING | Reason.OSCILLATING:
+            words = f"no time to settle ({policy.settle_s:g} s)"
+            return Change(Lever.SETTLE, words, 0.0, policy.settle_s), _policy(target, settle_s=0.0)
         case Reason.HELD_OFF:
             return Change(Lever.HOLD_OFF, "no hold-off at random"), _policy(target, hold_off=None)
         case Reason.TOO_MANY_TARGETS:
@@ -167,6 +188,11 @@ def _of_surroundings(ruling: Ruling, target: Target) -> tuple[Change, Target] | 
         case Reason.SAME_AS_OTHER_CASE:
             others = tuple(name for name in ledger.asked_elsewhere if name != playbook)
             return Change(Lever.OTHER_CASE, "no other case asking for it"), _ledger(target, asked_elsewhere=others)
+        case Reason.AGENT_AWAY:
+            return Change(Lever.AGENT, "its agent there"), replace(target, agent_away="")
+        case Reason.MAINTENANCE:
+            words = f"no maintenance ({', '.join(target.maintenance)})"
+            return Change(Lever.MAINTENANCE, words), replace(target, maintenance=())
         case Reason.INCIDENT_FIRST:
             return Change(Lever.INCIDENT, "no open incident there"), _ledger(target, incident_open=False)
         case Reason.MODE_ASSIST | Reason.MODE_OBSERVE:
@@ -183,6 +209,10 @@ def _of_option(ruling: Ruling, target: Target) -> tuple[Change, Target] | None:
         return Change(Lever.LEVEL, f"{option.playbook} full-auto"), _playbook(
             target, option.playbook, automation_level=AutomationLevel.FULL_AUTO
         )
+    if ruling.reason is Reason.NOT_PRACTISED:
+        rest = {name: fact for name, fact in target.practised.items() if name != option.playbook}
+        free = _policy(replace(target, practised=rest), require_practice=False)
+        return Change(Lever.PRACTICE, f"a practice that {option.playbook} has passed as it is now"), free
     if ruling.reason is Reason.BELOW_THRESHOLD:
         needs, has = option.threshold, option.confidence
         words = f"confidence of at least {_percent(needs, has)} (it is {_percent(has, needs)})"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from services.decider.domain.counterfactual import Counterfactual, flip
 from services.decider.domain.explain import explain
+from services.decider.domain.governor import Refusal, refusals
 from services.decider.domain.holdoff import Trial, trial
-from services.decider.domain.limits import Refusal, refusals
 from services.decider.domain.model import Cause, Declined, Inputs, Target
 from services.decider.domain.options import PAGE_A_HUMAN, Option, has_remedy, options, relevant_causes
+from services.decider.domain.practice import unproven
 from services.decider.domain.strategy import pick
 from services.decider.domain.vocabulary import (
     FAILURES,
@@ -24,8 +26,12 @@ from services.decider.domain.vocabulary import (
 )
 from shared.packs import AutomationLevel, Category, Mode
 
+ADVICE_HOLDS_S = 3_600.0
+"""A recommendation rests on what was measured: one that had to wait for longer is not followed."""
 NO_CAUSE = Cause("", Category.UNKNOWN, 0.0, "unknown:none")
-WAITS_WITH_QUESTIONS = frozenset({Reason.BUSY, Reason.COOLING_DOWN})
+WAITS_WITH_QUESTIONS = frozenset(
+    {Reason.BUSY, Reason.COOLING_DOWN, Reason.SETTLING, Reason.OSCILLATING, Reason.INCIDENT_FIRST}
+)
 """A person isn't asked about a component that is being mended, or has just been."""
 
 
@@ -117,6 +123,8 @@ def _before_choosing(outlook: _Outlook) -> Ruling | None:
     case = outlook.inputs.case
     if not case.is_open:
         return _abstain(outlook, Reason.INCIDENT_GONE, "")
+    if outlook.target is not None and outlook.target.component.practice and case.kind is not CaseKind.REQUEST:
+        return _rule(outlook, Verdict.OBSERVE, Reason.SILENCED, None, detail=f"{case.component} is a practice target")
     if case.silenced and outlook.inputs.approval is None:
         return _rule(outlook, Verdict.OBSERVE, Reason.SILENCED, None, detail=case.silenced)
     if outlook.target is None and not outlook.considered:
@@ -124,6 +132,9 @@ def _before_choosing(outlook: _Outlook) -> Ruling | None:
     if case.symptom_of is not None and not _helps_itself(outlook):
         culprit = case.causes[0].component if case.causes else "another component"
         return _abstain(outlook, Reason.SYMPTOM_OF_OTHER, f"the cause is at {culprit}")
+    age_s = (outlook.inputs.now - case.opened_at).total_seconds()
+    if case.kind is CaseKind.RECOMMENDATION and age_s > ADVICE_HOLDS_S:
+        return _abstain(outlook, Reason.EXPIRED, "what it was measured on is too long ago")
     if case.forecast is not None and outlook.target is not None:
         if case.forecast.moment is Moment.GONE:
             return _abstain(outlook, Reason.INCIDENT_GONE, "it is no longer expected")
@@ -183,7 +194,7 @@ def _for_a_person(outlook: _Outlook, option: Option, reason: Reason, by: str, pe
         return _abstain(outlook, Reason.NOT_PERMITTED, words, option)
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=True, by=by)
-    for refusal in refusals(outlook.inputs, target, option.playbook, option.cause.category):
+    for refusal in refusals(outlook.inputs, target, option):
         if refusal.reason in HARD_LIMITS:
             return _abstain(outlook, refusal.reason, refusal.words, option)
     return _rule(outlook, Verdict.EXECUTE, reason, option, by=by)
@@ -206,8 +217,8 @@ def _alone(outlook: _Outlook) -> Ruling:
         return _abstain(outlook, Reason.NOT_IN_CARE, f"{inputs.case.component} is in no pack")
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=option is not None)
-    refused = refusals(inputs, target, option.playbook, option.cause.category) if option else []
-    question = calls_for_a_person or (_question(option, target) if option else None)
+    refused = refusals(inputs, target, option) if option else []
+    question = calls_for_a_person or (_question(inputs.now, option, target) if option else None)
     if question is not None:
         return _ask(outlook, question, option, target, refused)
     assert option is not None
@@ -239,7 +250,7 @@ def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
     if best.follows:
         return best, 1.0
     inputs = outlook.inputs
-    alone = [o for o in outlook.eligible if _question(o, inputs.targets[o.component]) is None]
+    alone = [o for o in outlook.eligible if _question(inputs.now, o, inputs.targets[o.component]) is None]
     if not alone:
         return best, 1.0
     first = inputs.targets[alone[0].component]
@@ -252,10 +263,10 @@ def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
 
 
 def _held(inputs: Inputs, option: Option) -> bool:
-    return bool(refusals(inputs, inputs.targets[option.component], option.playbook, option.cause.category))
+    return bool(refusals(inputs, inputs.targets[option.component], option))
 
 
-def _question(option: Option, target: Target) -> Refusal | None:
+def _question(now: datetime, option: Option, target: Target) -> Refusal | None:
     """Why a person must be asked before this is done; None: it may be done."""
     if option.risk > option.risk_max:
         return Refusal(Reason.RISK_TOO_HIGH, f"{option.risk_words}; the limit is {option.risk_max:.0%}")
@@ -272,7 +283,7 @@ def _question(option: Option, target: Target) -> Refusal | None:
         return Refusal(Reason.PLAYBOOK_SEMI_AUTO, f"{option.playbook} is semi-auto")
     if option.confidence < option.threshold:
         return Refusal(Reason.BELOW_THRESHOLD, f"{option.confidence:.0%} sure, {option.threshold:.0%} is needed")
-    return None
+    return unproven(now, target, option.playbook, option.spec)
 
 
 def _spent(outlook: _Outlook) -> Refusal | None:

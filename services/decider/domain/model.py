@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from services.decider.domain.vocabulary import FAILURES, CaseKind, Moment, Reason, Result
-from shared.packs import Category, Component, Knob, Mode, Playbook, Policy
+from shared.packs import Category, Component, Criticality, Knob, Mode, Playbook, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Tuning:
     knob: str
     value: float
     risk: float
+    current: float | None = None
+    """What it is now, as far as the optimizer knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A setting was moved; `direction` 1 is up, -1 down."""
+
+    at: datetime
+    setting: str
+    direction: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is going on around one target. `granted_last_hour` and `busy_targets` are those of its pack."""
+    """What is going on around one target. `granted_last_hour`, `playbook_last_hour` and `busy_targets` are those of its
+    pack."""
 
     granted_last_hour: int = 0
     busy_targets: tuple[str, ...] = ()
@@ -137,6 +149,23 @@ class Ledger:
     asked_elsewhere: tuple[str, ...] = ()
     """Playbooks that other live cases ask for on this component."""
     incident_open: bool = False
+    granted_here_last_hour: int = 0
+    """On this component."""
+    playbook_last_hour: dict[str, int] = field(default_factory=dict)
+    last_acted_at: datetime | None = None
+    """When the last run on this component began or ended."""
+    moves: tuple[Move, ...] = ()
+    """Settings of this component that were moved lately, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PracticeFact:
+    """The newest practice of a playbook. It speaks for what the playbook did then, which `spec_hash` names."""
+
+    at: datetime
+    spec_hash: str
+    passed: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +183,22 @@ class Target:
     """Of this component."""
     dependents: int = 0
     """Components that call it, directly or not."""
+    dependents_by_criticality: dict[Criticality, int] = field(default_factory=dict)
+    """The same by how much they matter; empty in records of before it was known."""
+    error_budget_left: float | None = None
+    """The least of its objectives' shares that are left; below 0: overdrawn; None: it has none."""
+    maintenance: tuple[str, ...] = ()
+    """Windows in which alarms of it are expected."""
     others: int = 0
     """Components of all packs, beside it."""
     health: str = "unknown"
     error_count: int = 0
     group: Group | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    practised: dict[str, PracticeFact] = field(default_factory=dict)
+    """By playbook of its pack."""
+    agent_away: str = ""
+    """What is known of the agent on its host; empty: it is there, or none is needed."""
     storm: str = ""
     """What is known of a storm of alarms in its pack; empty: there is none."""
 
@@ -181,6 +220,9 @@ class Record:
     mean_recovery_s: float | None = None
     of_kind: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By kind of component: runs and successes there, as far as the decider granted them itself."""
+    remembered: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By kind of component: what the learner still counts as evidence of runs and successes there; empty: it has not
+    said, and all of them count."""
     overruled: int = 0
     """How often a person said no to it on this problem, where no run could tell."""
     endorsed: int = 0
@@ -212,6 +254,9 @@ class ConfidenceModel:
     """The diagnosis' confidence is worth this many runs."""
     doubt: float = 0.2
     """The chance to help lies below the confidence with this probability."""
+    slope: float = 1.0
+    offset: float = 0.0
+    """What the diagnosis is sure of is believed as slope × its log odds + offset (Platt 1999); 1 and 0: as it says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from services.decider.domain import confidence as conf
 from services.decider.domain import risk as risks
@@ -45,6 +45,8 @@ class Option:
     score: float
     expected_success: float
     expected_time_s: float
+    risk_terms: dict[str, float] = field(default_factory=dict)
+    """What the risk is made of, each 0–1."""
     posterior: tuple[float, float] = (1.0, 1.0)
     """Pseudo-counts of runs that helped and did not."""
     standing: Standing | None = None
@@ -168,7 +170,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
     sure = conf.sureness(cause.confidence, record, target.component.kind, target.policy, inputs.model)
     if inputs.case.requested:
         sure = replace(sure, confidence=cause.confidence)
-    risk = risks.assess(playbook, target)
+    risk = risks.assess(playbook, target, inputs.now)
     standing = inputs.standing_of(target.pack, cause.signature, name)
     values = criteria(inputs.case, playbook, record, sure=sure, risk=risk.total, target=target)
     option = Option(
@@ -180,6 +182,7 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
         threshold=conf.threshold(playbook, target.policy),
         risk=risk.total,
         risk_words=risk.words,
+        risk_terms={"actions": risk.actions, **risk.terms},
         risk_max=target.policy.risk_max,
         level=level_of(playbook, standing),
         criteria=values,

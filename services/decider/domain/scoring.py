@@ -19,6 +19,13 @@ ACTION_S = {
     "process.restart": 3.0,
     "docker.start": 4.0,
     "docker.restart": 6.0,
+    "docker.stop": 4.0,
+    "systemd.start": 2.0,
+    "systemd.stop": 2.0,
+    "systemd.restart": 3.0,
+    "kubernetes.restart": 30.0,
+    "kubernetes.rollback": 30.0,
+    "kubernetes.scale": 15.0,
     "sql.execute": 1.0,
     "http.call": 1.0,
 }

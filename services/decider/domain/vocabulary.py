@@ -66,6 +66,7 @@ class Reason(StrEnum):
     PLAYBOOK_MANUAL = "playbook-manual"
     PLAYBOOK_SEMI_AUTO = "playbook-semi-auto"
     NOT_PERMITTED = "not-permitted"
+    NOT_PRACTISED = "not-practised"
     AUTONOMY_LOST = "autonomy-lost"
     ESCALATED = "escalated"
     ATTEMPTS_SPENT = "attempts-spent"
@@ -84,6 +85,13 @@ class Reason(StrEnum):
     INCIDENT_FIRST = "incident-first"
     SAME_AS_OTHER_CASE = "same-as-other-case"
     STORM = "storm"
+    AGENT_AWAY = "agent-away"
+    COMPONENT_BUDGET_SPENT = "component-budget-spent"
+    PLAYBOOK_BUDGET_SPENT = "playbook-budget-spent"
+    GROUP_SHARE = "group-share"
+    MAINTENANCE = "maintenance"
+    SETTLING = "settling"
+    OSCILLATING = "oscillating"
     HELD_OFF = "held-off"
     # abstains until something changes
     NO_PLAYBOOK = "no-playbook"
@@ -107,15 +115,23 @@ MEANING: dict[Reason, str] = {
     Reason.PLAYBOOK_MANUAL: "the playbook is `manual`: only a person starts it",
     Reason.PLAYBOOK_SEMI_AUTO: "the playbook is `semi-auto`: a person approves each run until it has earned trust",
     Reason.NOT_PERMITTED: "the playbook needs a permission that is lacking",
+    Reason.NOT_PRACTISED: "the playbook's way there and back is not proven by a practice: a person decides",
     Reason.ESCALATED: "what was tried did not help: a person is needed",
     Reason.ATTEMPTS_SPENT: "as many attempts as the policy allows did not help: a person is needed",
     Reason.MODE_OBSERVE: "the pack is in mode `observe`: said, not done",
     Reason.AWAITING_QUIET_MOMENT: "there is time: waiting for less traffic",
     Reason.SILENCED: "it is silenced, or in maintenance: only observed",
     Reason.STORM: "half the estate alarms at once, and causes can't be told apart: decided again when it is over",
+    Reason.AGENT_AWAY: "the agent on its host is away: decided again when it is back",
     Reason.BUSY: "another run is on this component: decided again when it ends",
     Reason.COOLING_DOWN: "this playbook has just run here: decided again after its cool-down",
     Reason.BUDGET_SPENT: "the pack's actions of this hour are spent: decided again when there are some",
+    Reason.COMPONENT_BUDGET_SPENT: "the component's actions of this hour are spent: decided again when there are some",
+    Reason.PLAYBOOK_BUDGET_SPENT: "the playbook's runs of this hour are spent: decided again when there are some",
+    Reason.GROUP_SHARE: "as many of its group as allowed are being acted on: decided again when one is done",
+    Reason.MAINTENANCE: "it is in maintenance: decided again after it",
+    Reason.SETTLING: "the component has just been acted on: tuned when that has settled",
+    Reason.OSCILLATING: "it would be moved to and fro: decided again after a pause that doubles each time",
     Reason.FROZEN: "a freeze window is on: decided again after it",
     Reason.MIN_HEALTHY: "too few of its group would stay healthy: decided again when more are",
     Reason.TOO_MANY_TARGETS: "as many components as allowed are being acted on: decided again when one is done",
@@ -143,6 +159,13 @@ TRANSIENT = frozenset(
         Reason.INCIDENT_FIRST,
         Reason.SAME_AS_OTHER_CASE,
         Reason.STORM,
+        Reason.AGENT_AWAY,
+        Reason.COMPONENT_BUDGET_SPENT,
+        Reason.PLAYBOOK_BUDGET_SPENT,
+        Reason.GROUP_SHARE,
+        Reason.MAINTENANCE,
+        Reason.SETTLING,
+        Reason.OSCILLATING,
         Reason.HELD_OFF,
     }
 )
@@ -155,6 +178,20 @@ HARD_LIMITS = frozenset(
         Reason.MIN_HEALTHY,
         Reason.TOO_MANY_TARGETS,
         Reason.SWITCHED_OFF,
+        Reason.AGENT_AWAY,
+        Reason.COMPONENT_BUDGET_SPENT,
+        Reason.PLAYBOOK_BUDGET_SPENT,
+        Reason.GROUP_SHARE,
     }
 )
 """What holds for people's requests and approvals too. Cool-downs, thresholds and risk are theirs to overrule."""
+
+GOVERNOR = HARD_LIMITS | {
+    Reason.COOLING_DOWN,
+    Reason.STORM,
+    Reason.MAINTENANCE,
+    Reason.SETTLING,
+    Reason.OSCILLATING,
+    Reason.INCIDENT_FIRST,
+}
+"""Refusals of the governor: not whether it is right to act, but whether now."""

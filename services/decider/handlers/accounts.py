@@ -9,7 +9,7 @@ from services.decider.domain.confidence import wilson
 from services.decider.domain.credit import Arm, Observed, effect
 from services.decider.store import trust
 from shared import telemetry
-from shared.contracts.governance import (
+from shared.contracts.decider_governance import (
     Accuracy,
     AccuracyRequest,
     Credit,

@@ -24,13 +24,14 @@ from services.decider.domain import (
     expected_outcome,
 )
 from services.decider.domain.life import ONCE, UNAIDED, Next, State, after
-from services.decider.domain.pacing import lease_s
 from services.decider.domain.record import Json, dump_inputs
-from services.decider.domain.vocabulary import ATTEMPTED
+from services.decider.domain.vocabulary import ATTEMPTED, GOVERNOR
 from services.decider.handlers import translate
+from services.decider.handlers.governor import Governor
 from services.decider.handlers.rights import Rights
 from services.decider.handlers.world import World
-from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions, grants, trust
+from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions, trust
+from shared import telemetry
 from shared.outbox import Unit
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Casework:
     """What is done to one case, whose row is locked."""
 
     world: World
+    governor: Governor
     pace: Pace
     ids: Callable[[], UUID]
 
@@ -125,6 +127,7 @@ class Casework:
         decision_id = uuid5(row.case_id, str(row.ordinal))
         revision = live.revision + 1 if live else 1
         expires_at = unit.now + timedelta(seconds=ruling.expires_s) if ruling.expires_s else None
+        lease = await self.governor.grant(unit, inputs, ruling, decision_id)
         event = translate.event(
             inputs,
             ruling,
@@ -133,6 +136,7 @@ class Casework:
             revision=revision,
             expires_at=expires_at,
             http_hosts=self._http_hosts(ruling.component),
+            lease=lease,
         )
         if live is None:
             live = DecisionRow(
@@ -144,10 +148,10 @@ class Casework:
             )
             decisions.add(unit.session, live)
         _write(live, inputs, ruling, event.model_dump(mode="json"), revision, expires_at)
-        if ruling.verdict is Verdict.EXECUTE:
-            self._grant(unit, row, inputs, ruling, decision_id)
         await unit.session.flush()
         unit.emit(event)
+        if ruling.reason in GOVERNOR and ruling.verdict is Verdict.ABSTAIN:
+            telemetry.GOVERNOR_REFUSALS.labels(ruling.reason.value).inc()
         log.info(
             "decision",
             case_id=str(row.case_id),
@@ -159,25 +163,6 @@ class Casework:
             playbook=ruling.option.playbook if ruling.option else None,
         )
         return live
-
-    def _grant(self, unit: Unit, row: CaseRow, inputs: Inputs, ruling: Ruling, decision_id: UUID) -> None:
-        option = ruling.option
-        assert option is not None
-        grants.add(
-            unit.session,
-            GrantRow(
-                decision_id=decision_id,
-                case_id=row.case_id,
-                pack=inputs.targets[option.component].pack,
-                component=option.component,
-                playbook=option.playbook,
-                cooldown_s=option.spec.cooldown_s,
-                granted_at=unit.now,
-                lease_until=unit.now + timedelta(seconds=lease_s(option.spec)),
-                signature=option.cause.signature,
-                kind=inputs.targets[option.component].component.kind,
-            ),
-        )
 
     def _http_hosts(self, component: str) -> tuple[str, ...]:
         placed = self.world.packs.component(component)
@@ -205,7 +190,7 @@ class Casework:
 
     async def ended(self, unit: Unit, row: CaseRow, grant: GrantRow, result: Result, outcome: Json) -> None:
         """A run has ended: free its component, remember what came of it, and think on."""
-        grant.finished_at, grant.result = unit.now, result.value
+        self.governor.release(unit, grant, result)
         live = await decisions.live(unit.session, row.case_id)
         if live is not None and live.decision_id == grant.decision_id:
             live.actual_outcome, live.updated_at = outcome, unit.now
@@ -253,6 +238,7 @@ def _write(
         "risk": ruling.risk,
         "risk_max": ruling.risk_max,
         "words": option.risk_words if option else "nothing is touched",
+        "terms": option.risk_terms if option else {},
     }
     row.expected_outcome = expected_outcome(ruling)
     row.expected_success = option.expected_success if option else None

@@ -139,12 +139,14 @@ class Handlers:
 
     async def _give_up_a_silent_run(self, unit: Unit) -> bool:
         """One a unit: its locks are taken in the same order as everywhere, case before packs."""
-        for grant in await grants.lapsed(unit.session, unit.now, 1):
-            row = await cases.lock(unit.session, grant.case_id)
+        for lapsed in await grants.lapsed(unit.session, unit.now, 1):
+            row = await cases.lock(unit.session, lapsed.case_id)
             if row is not None:
                 told = {"result": Result.LOST.value, "reason": "nothing was heard of the run within its lease"}
                 await self.work.world.lock(unit, cases.facts_of(row))
-                await self.work.ended(unit, row, grant, Result.LOST, told)
+                grant = await grants.lock(unit.session, lapsed.decision_id)  # it may have been renewed meanwhile
+                if grant is not None and grant.finished_at is None and grant.lease_until < unit.now:
+                    await self.work.ended(unit, row, grant, Result.LOST, told)
                 return True
         return False
 

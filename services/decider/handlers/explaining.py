@@ -12,7 +12,7 @@ from services.decider.handlers import translate
 from services.decider.store import decisions
 from shared.bus import CommandRefusedError
 from shared.contracts import decider
-from shared.contracts.governance import Constraint, Explain, Explained, Objectives
+from shared.contracts.decider_governance import Constraint, Explain, Explained, Objectives
 from shared.outbox import Unit
 
 

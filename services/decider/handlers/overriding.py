@@ -11,7 +11,7 @@ from services.decider.handlers.casework import Casework
 from services.decider.store import CaseRow, DecisionRow, OverrideRow, cases, decisions, trust
 from shared.bus import CommandRefusedError
 from shared.contracts import base, decider
-from shared.contracts.governance import Overridden, Override
+from shared.contracts.decider_governance import Overridden, Override
 from shared.outbox import Unit
 
 

@@ -13,7 +13,7 @@ from services.decider.domain.vocabulary import AutonomyReason
 from services.decider.handlers.world import World, standing_of
 from services.decider.store import AutonomyRow, GrantRow, grants, trust
 from shared.bus import CommandRefusedError
-from shared.contracts.governance import (
+from shared.contracts.decider_governance import (
     Autonomy,
     AutonomyChanged,
     AutonomyEvidence,

@@ -113,7 +113,7 @@ def of_recommendation(event: Recommendation) -> Case:
         pattern=f"knob:{event.knob}",
         severity="warning",
         causes=(Cause(event.component, Category.TUNING, 1.0 - event.risk, f"tuning:{event.knob}"),),
-        tuning=Tuning(event.knob, event.recommended, event.risk),
+        tuning=Tuning(event.knob, event.recommended, event.risk, event.current),
     )
 
 
@@ -164,7 +164,9 @@ def counterfactual(ruling: Ruling) -> decider.Counterfactual | None:
     )
 
 
-def plan(option: Option, target: Target, http_hosts: tuple[str, ...]) -> decider.Plan:
+def plan(
+    option: Option, target: Target, http_hosts: tuple[str, ...], lease: decider.Lease | None = None
+) -> decider.Plan:
     return decider.Plan(
         pack=target.pack,
         pack_version=target.pack_version,
@@ -173,6 +175,8 @@ def plan(option: Option, target: Target, http_hosts: tuple[str, ...]) -> decider
         component=target.name,
         target=target.component,
         http_hosts=http_hosts,
+        epoch=lease.epoch if lease else 0,
+        lease_until=lease.until if lease else None,
     )
 
 
@@ -185,6 +189,7 @@ def event(
     revision: int,
     expires_at: datetime | None,
     http_hosts: tuple[str, ...],
+    lease: decider.Lease | None,
 ) -> decider.Decision:
     """The decision as it is told. It has a plan unless nothing is, or would be, done."""
     option = ruling.option if ruling.verdict is not Verdict.ABSTAIN else None
@@ -207,7 +212,7 @@ def event(
         risk_max=ruling.risk_max,
         mode=ruling.mode.value,
         dry_run=ruling.dry_run,
-        plan=plan(option, inputs.targets[option.component], http_hosts) if option else None,
+        plan=plan(option, inputs.targets[option.component], http_hosts, lease) if option else None,
         alternatives=alternatives(ruling),
         explanation=ruling.explanation,
         expires_at=expires_at,

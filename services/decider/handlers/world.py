@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.decider.domain import Approval, Case, CaseKind, Group, Inputs, Ledger, Record, Standing, Target
+from services.decider.domain import (
+    Approval,
+    Case,
+    CaseKind,
+    Group,
+    Inputs,
+    Ledger,
+    PracticeFact,
+    Record,
+    Standing,
+    Target,
+)
 from services.decider.domain.life import UNAIDED
-from services.decider.store import AutonomyRow, cases, decisions, grants, trust
+from services.decider.handlers.governor import Governor
+from services.decider.store import AutonomyRow, decisions, grants, registry, trust
 from shared.contracts.detector import Health, Storm
+from shared.contracts.healer import AgentState, Practised
 from shared.contracts.learner import Knowledge
 from shared.outbox import Unit
-from shared.packs import Mode
+from shared.packs import Criticality, Mode
 from shared.packs.book import PackBook, Placed
 
 SERVING = frozenset({"healthy", "warning"})
-_NOTHING = grants.Spent()
 
 
 @dataclass
@@ -35,6 +48,10 @@ class HealthBook:
 
     def status(self, component: str) -> str:
         return self._seen[component].status.value if component in self._seen else "unknown"
+
+    def error_budget_left(self, component: str) -> float | None:
+        budgets = self._seen[component].error_budgets if component in self._seen else {}
+        return min(budgets.values(), default=None)
 
     def healthy_since(self, component: str) -> datetime | None:
         """Since when nothing at all has been wrong with it; None: something is, or nobody watches it."""
@@ -84,12 +101,57 @@ class KnowledgeBook:
                 event.successes,
                 event.success_rate,
                 event.confidence_shift,
-                event.mean_recovery_s,
+                event.typical_recovery_s if event.typical_recovery_s is not None else event.mean_recovery_s,
+                remembered={one.kind: (one.runs, one.successes) for one in event.by_kind},
             )
 
     def of(self, signatures: Collection[str]) -> tuple[Record, ...]:
         found = [record for record in self._known.values() if record.signature in signatures]
         return tuple(sorted(found, key=lambda record: (record.signature, record.playbook)))
+
+
+@dataclass
+class PracticeBook:
+    """The newest practice of each playbook, by pack."""
+
+    _known: dict[str, Practised] = field(default_factory=dict)
+
+    async def seen(self, slug: str, event: Practised | None) -> None:
+        """For `bus.watch(Practised, book.seen)`."""
+        if event is None:
+            self._known.pop(slug, None)
+        else:
+            self._known[slug] = event
+
+    def of(self, pack: str) -> dict[str, PracticeFact]:
+        return {
+            one.playbook: PracticeFact(one.at, one.spec_hash, one.passed, one.reason)
+            for one in self._known.values()
+            if one.pack == pack
+        }
+
+
+@dataclass
+class AgentBook:
+    """Agents on other hosts, as the healer tells of them."""
+
+    _known: dict[str, AgentState] = field(default_factory=dict)
+
+    async def seen(self, name: str, event: AgentState | None) -> None:
+        """For `bus.watch(AgentState, book.seen)`."""
+        if event is None:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = event
+
+    def away(self, host: str | None) -> str:
+        """Why nothing can be done on this host; empty when something can."""
+        state = self._known.get(host) if host else None
+        if host is None or (state is not None and not state.away):
+            return ""
+        if state is None or state.last_seen_at is None:
+            return f"nothing was ever heard of the agent {host}"
+        return f"the agent {host} is away since {state.last_seen_at:%H:%M:%S} UTC"
 
 
 @dataclass
@@ -100,7 +162,10 @@ class World:
     health: HealthBook
     knowledge: KnowledgeBook
     switched_off: Callable[[], bool]
+    governor: Governor
     storms: StormBook = field(default_factory=StormBook)
+    practices: PracticeBook = field(default_factory=PracticeBook)
+    agents: AgentBook = field(default_factory=AgentBook)
 
     async def lock(self, unit: Unit, *cases_: Case) -> None:
         """Deciding for the packs of these cases waits until the unit ends: two replicas never both grant."""
@@ -110,7 +175,7 @@ class World:
     async def inputs(self, unit: Unit, case: Case, approval: Approval | None = None) -> Inputs:
         """What the case is decided from. The packs' locks must be held, except for a simulation."""
         placed = {name: one for name in involved(case) if (one := self.packs.component(name)) is not None}
-        ledgers = await self._ledgers(unit, case, placed)
+        ledgers = await self.governor.ledgers(unit, case, placed)
         groups = {name: await self._group(unit, name, one) for name, one in placed.items()}
         return Inputs(
             now=unit.now,
@@ -120,6 +185,7 @@ class World:
             switched_off=self.switched_off(),
             approval=approval,
             standings=await self._standings(unit, case),
+            model=await registry.in_force(unit.session),
         )
 
     async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:
@@ -153,6 +219,7 @@ class World:
         health = self.health.status(name)
         if case.kind is CaseKind.INCIDENT and name == case.component and case.severity == "critical":
             health = "critical"  # the incident may be heard before the health that it makes
+        dependents = self.packs.dependents_of(name)
         return Target(
             name=name,
             pack=placed.pack.pack,
@@ -162,31 +229,28 @@ class World:
             policy=placed.pack.policy,
             playbooks=placed.pack.playbooks,
             knobs=tuple(knob for knob in placed.pack.knobs if knob.component == name),
-            dependents=len(self.packs.dependents_of(name)),
-            others=sum(len(applied.pack.components) for applied in self.packs.packs.values()) - 1,
+            dependents=len(dependents),
+            dependents_by_criticality=self._by_criticality(dependents),
+            error_budget_left=self.health.error_budget_left(name),
+            maintenance=maintenance_of(name, placed),
+            others=self._needed() - 1,
             health=health,
             error_count=self.health.error_count(name),
             group=group,
             ledger=ledger,
+            agent_away=self.agents.away(placed.component.host),
+            practised=self.practices.of(placed.pack.pack),
             storm=self.storms.words(placed.pack.pack),
         )
 
-    async def _ledgers(self, unit: Unit, case: Case, placed: dict[str, Placed]) -> dict[str, Ledger]:
-        packs = {one.pack.pack for one in placed.values()}
-        spent = await grants.spent(unit.session, packs, unit.now - grants.BUDGET_WINDOW)
-        cooling = await grants.cooling(unit.session, placed, unit.now)
-        asked = await decisions.asked_elsewhere(unit.session, placed, case.id)
-        troubled = await cases.with_open_incident(unit.session, placed, case.id)
-        return {
-            name: Ledger(
-                granted_last_hour=spent.get(one.pack.pack, _NOTHING).granted,
-                busy_targets=spent.get(one.pack.pack, _NOTHING).busy,
-                cooling_until=cooling.get(name, {}),
-                asked_elsewhere=asked.get(name, ()),
-                incident_open=name in troubled,
-            )
-            for name, one in placed.items()
-        }
+    def _needed(self) -> int:
+        """Components of all packs; practice targets are part of nothing."""
+        components = [one for applied in self.packs.packs.values() for one in applied.pack.components.values()]
+        return sum(not one.practice for one in components)
+
+    def _by_criticality(self, names: Collection[str]) -> dict[Criticality, int]:
+        found = Counter(one.component.criticality for name in names if (one := self.packs.component(name)))
+        return dict(sorted(found.items()))
 
     async def _group(self, unit: Unit, name: str, placed: Placed) -> Group | None:
         group = placed.component.group
@@ -216,3 +280,12 @@ def involved(case: Case) -> list[str]:
     """Components that a decision of the case may look at."""
     names = [case.component, *(cause.component for cause in case.causes), *(one.component for one in case.tried)]
     return list(dict.fromkeys(names))
+
+
+def maintenance_of(name: str, placed: Placed) -> tuple[str, ...]:
+    """Windows in which nothing is done to the component: those that mute it, its group, or the whole pack."""
+    return tuple(
+        one.when
+        for one in placed.pack.maintenance
+        if one.mute and (one.component in {None, name}) and (one.group is None or one.group == placed.component.group)
+    )

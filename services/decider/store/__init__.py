@@ -1,7 +1,16 @@
 """The decider's tables and queries."""
 
-from services.decider.store import cases, decisions, grants, trust
-from services.decider.store.models import AutonomyRow, Base, CaseRow, DecisionRow, GrantRow, OverrideRow, TrialRow
+from services.decider.store import cases, decisions, grants, registry, trust
+from services.decider.store.models import (
+    AutonomyRow,
+    Base,
+    CaseRow,
+    DecisionRow,
+    GrantRow,
+    ModelRow,
+    OverrideRow,
+    TrialRow,
+)
 
 __all__ = [
     "AutonomyRow",
@@ -9,10 +18,12 @@ __all__ = [
     "CaseRow",
     "DecisionRow",
     "GrantRow",
+    "ModelRow",
     "OverrideRow",
     "TrialRow",
     "cases",
     "decisions",
     "grants",
+    "registry",
     "trust",
 ]

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Float, cast, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.decider.domain.vocabulary import ATTEMPTED, Result
-from services.decider.store.models import GrantRow
+from services.decider.store.models import EpochRow, GrantRow
 
 BUDGET_WINDOW = timedelta(hours=1)
 
@@ -26,27 +27,69 @@ async def lock_packs(session: AsyncSession, packs: Collection[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a pack's limits are compared with."""
+class Recent:
+    """Grants of one playbook on one component: how many lately, and whether one hasn't ended."""
 
-    granted: int = 0
-    busy: tuple[str, ...] = ()
-    """Components with a run that hasn't ended."""
+    pack: str
+    component: str
+    playbook: str
+    granted: int
+    busy: bool
 
 
-async def spent(session: AsyncSession, packs: Collection[str], since: datetime) -> dict[str, Spent]:
-    """By pack: grants since then, and who is busy; packs with neither are left out."""
+async def recent(
+    session: AsyncSession, packs: Collection[str], components: Collection[str], since: datetime
+) -> list[Recent]:
+    """What the limits of these packs and components are compared with: grants since then, and runs that haven't ended.
+    A component's runs count whatever pack it stood in."""
     is_open = GrantRow.finished_at.is_(None)
     rows = await session.execute(
         select(
             GrantRow.pack,
+            GrantRow.component,
+            GrantRow.playbook,
             func.count().filter(GrantRow.granted_at > since),
-            func.array_agg(GrantRow.component.distinct()).filter(is_open),
+            func.bool_or(is_open),
         )
-        .where(GrantRow.pack.in_(packs), or_(GrantRow.granted_at > since, is_open))
-        .group_by(GrantRow.pack)
+        .where(
+            or_(GrantRow.pack.in_(packs), GrantRow.component.in_(components)),
+            or_(GrantRow.granted_at > since, is_open),
+        )
+        .group_by(GrantRow.pack, GrantRow.component, GrantRow.playbook)
     )
-    return {pack: Spent(granted, tuple(sorted(busy or ()))) for pack, granted, busy in rows}
+    return [Recent(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run on a component, as far as it matters to the next one."""
+
+    component: str
+    granted_at: datetime
+    finished_at: datetime | None
+    moves: dict[str, int]
+    """What it moved and did not move back."""
+
+
+_UNMOVED = (Result.SKIPPED.value, Result.ROLLED_BACK.value)
+
+
+async def past(session: AsyncSession, components: Collection[str], since: datetime) -> list[Past]:
+    """Runs on these components since then, oldest first."""
+    rows = await session.scalars(
+        select(GrantRow)
+        .where(GrantRow.component.in_(components), GrantRow.granted_at > since)
+        .order_by(GrantRow.granted_at)
+    )
+    return [
+        Past(
+            row.component,
+            row.granted_at,
+            row.finished_at,
+            {} if row.result in _UNMOVED else {name: int(way) for name, way in row.moves.items()},
+        )
+        for row in rows
+    ]
 
 
 async def busy_components(session: AsyncSession, components: Collection[str]) -> frozenset[str]:
@@ -98,8 +141,32 @@ def add(session: AsyncSession, row: GrantRow) -> None:
     session.add(row)
 
 
+async def next_epoch(session: AsyncSession, component: str) -> int:
+    """One more than ever before for this component; kept with the grant, in its unit."""
+    statement = (
+        insert(EpochRow)
+        .values(component=component, epoch=1)
+        .on_conflict_do_update(index_elements=[EpochRow.component], set_={"epoch": EpochRow.epoch + 1})
+        .returning(EpochRow.epoch)
+    )
+    return int((await session.execute(statement)).scalar_one())
+
+
 async def of_decision(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
     return await session.get(GrantRow, decision_id, populate_existing=True)
+
+
+async def held(session: AsyncSession) -> list[GrantRow]:
+    """Leases that are held, the oldest first."""
+    rows = await session.scalars(
+        select(GrantRow).where(GrantRow.finished_at.is_(None)).order_by(GrantRow.granted_at).limit(1_000)
+    )
+    return list(rows)
+
+
+async def lock(session: AsyncSession, decision_id: UUID) -> GrantRow | None:
+    statement = select(GrantRow).where(GrantRow.decision_id == decision_id).with_for_update()
+    return (await session.execute(statement, execution_options={"populate_existing": True})).scalar_one_or_none()
 
 
 async def lapsed(session: AsyncSession, now: datetime, limit: int) -> list[GrantRow]:

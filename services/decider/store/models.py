@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Index, Numeric, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Float, Index, Numeric, String, Text, UniqueConstraint, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -102,6 +102,20 @@ class GrantRow(Base):  # type: ignore[misc, valid-type]
     signature: Mapped[str] = mapped_column(Text, server_default="")
     kind: Mapped[str] = mapped_column(String(50), server_default="")
     """Of the component."""
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    lease_s: Mapped[float] = mapped_column(Float, server_default="300")
+    """By which a renewal prolongs it, from then on."""
+    moves: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Settings that the run moves, by name: +1 up, -1 down."""
+
+
+class EpochRow(Base):  # type: ignore[misc, valid-type]
+    """The newest lease of a component. Never deleted: an epoch that began anew would let an old run act again."""
+
+    __tablename__ = "epochs"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
 
 
 class AutonomyRow(Base):  # type: ignore[misc, valid-type]
@@ -154,3 +168,23 @@ class TrialRow(Base):  # type: ignore[misc, valid-type]
     for_s: Mapped[float] = mapped_column(Float)
     decided_at: Mapped[datetime] = mapped_column(index=True)
     over_at: Mapped[datetime | None]
+
+
+class ModelRow(Base):  # type: ignore[misc, valid-type]
+    """A fitted model with what it was made from and how it was judged (requirement M02); one a type may be active."""
+
+    __tablename__ = "decision_models"
+    __table_args__ = (
+        UniqueConstraint("model_type", "model_version"),
+        Index("uq_decision_models_active", "model_type", unique=True, postgresql_where=text("active")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_type: Mapped[str] = mapped_column(String(50))
+    model_version: Mapped[int]
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    training_data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    performance_metrics: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    active: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    deployed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]

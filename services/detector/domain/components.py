@@ -185,7 +185,7 @@ class ComponentTrack:
                     self._unusual(tracked, value, score, when, now, verdicts)
                 tracked.limit_alarms()
         if judged >= LEAST_SERIES:
-            self._together(readings, stirred / judged, latest, verdicts)
+            self._together(readings, stirred / judged, latest, now, verdicts)
         for name in {reading.name for reading in readings if reading.name.endswith(COUNTER_SUFFIXES)}:
             self.kept.families[name] = now
         for limit in touched.values():
@@ -312,7 +312,9 @@ class ComponentTrack:
             )
         )
 
-    def _together(self, readings: Sequence[Reading], mean_rarity: float, when: float, verdicts: Verdicts) -> None:
+    def _together(
+        self, readings: Sequence[Reading], mean_rarity: float, when: float, now: float, verdicts: Verdicts
+    ) -> None:
         """Series of one batch that are unusual together, whether or not one of them is so alone."""
         joint = self.kept.joints.get(readings[0].name)
         if joint is None:
@@ -321,8 +323,9 @@ class ComponentTrack:
             joint = self.kept.joints[readings[0].name] = Joint()
         usual = joint.quantile
         rarity = joint.update(mean_rarity)
-        if rarity < JOINT_NEWS:
+        if rarity < JOINT_NEWS or self._news.total(now) >= MOST_CERTAIN:
             return
+        self._news.add(now, 1.0)
         keys = {series_key(each.name, each.labels) for each in readings} & self._series.keys()
         most = sorted(map(self._series.__getitem__, keys), key=lambda each: (-each.usual.rarity, each.key))[:MOST_NAMED]
         verdicts.unusual.append(

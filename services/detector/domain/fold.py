@@ -99,7 +99,7 @@ class PartitionState:
             track.watch(watch.of(track.name))
 
     def configure_silences(self, watch: Watch) -> None:
-        """Take up a watch that differs in its silences only."""
+        """Take up a watch that differs only in its silences, or in what is said of alarms."""
         self._watch = watch
 
     def any_component(self) -> str | None:
@@ -229,7 +229,9 @@ class PartitionState:
         return track
 
     def _priority(self, record: Record, burning: bool) -> str:
-        return priority(record.severity, self._watch.of(record.component).standing, burning=burning)
+        worth = self._watch.worth.get((record.component, record.pattern))
+        standing = self._watch.of(record.component).standing
+        return priority(record.severity, standing, burning=burning, doubted=worth is not None and worth.doubted)
 
     def _silence(self, record: Record, now: float) -> str:
         return self._watch.silences.reason(record.component, record.pattern, record.labels, now)

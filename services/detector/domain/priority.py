@@ -20,15 +20,19 @@ class Standing:
     callers: int = 0
 
 
-def priority(severity: Severity, standing: Standing, *, burning: bool) -> str:
+def priority(severity: Severity, standing: Standing, *, burning: bool, doubted: bool = False) -> str:
     """`P1` (now, whoever sleeps) to `P4` (some day). `burning`: an objective of the component burns or is spent.
+    `doubted`: such alarms were seldom worth having, so this one is a step less urgent, unless an objective burns.
 
     >>> priority(Severity.CRITICAL, Standing(Criticality.HIGH, 2), burning=False)
     'P1'
     >>> priority(Severity.WARNING, Standing(Criticality.LOW, 0), burning=False)
     'P4'
+    >>> priority(Severity.CRITICAL, Standing(Criticality.HIGH, 2), burning=False, doubted=True)
+    'P2'
     """
     points = 3 if severity is Severity.CRITICAL else 1
     points += _WEIGHT[standing.criticality] + burning
     points += (standing.callers > 0) + (standing.callers >= MANY_CALLERS)
-    return "P1" if points >= 6 else "P2" if points >= 4 else "P3" if points >= 2 else "P4"
+    step = 1 if points >= 6 else 2 if points >= 4 else 3 if points >= 2 else 4
+    return f"P{min(step + (doubted and not burning), 4)}"

@@ -47,9 +47,13 @@ class Silences:
 
     people: tuple[Silence, ...] = ()
     windows: tuple[Window, ...] = ()
+    practice: frozenset[str] = frozenset()
+    """Components that are broken on purpose: nobody is troubled with them."""
 
     def reason(self, component: str, pattern: str, labels: Mapping[str, str], now: float) -> str:
         """Why it is silenced now; empty when it isn't."""
+        if component in self.practice:
+            return "a practice target"
         for silence in self.people:
             if silence.covers(component, pattern, labels, now):
                 return f"silence {silence.id}" + (f": {silence.reason}" if silence.reason else "")

@@ -18,6 +18,7 @@ from services.detector.domain.signals import Severity
 from services.detector.domain.silences import Silence, Silences, Window
 from services.detector.domain.slo import objectives_of
 from services.detector.domain.thresholds import Limit, limit_of
+from services.detector.domain.worth import Worth
 from shared.packs.library import Library
 from shared.packs.model import Expect, Pack
 from shared.packs.schedule import Schedule
@@ -43,6 +44,8 @@ class Watch:
     components: dict[str, Watched] = field(default_factory=dict)
     probes: dict[str, ProbePolicy] = field(default_factory=dict)
     silences: Silences = field(default_factory=Silences)
+    worth: Mapping[tuple[str, str], Worth] = field(default_factory=dict)
+    """By component and pattern: what the learner says of such alarms."""
 
     def of(self, component: str) -> Watched:
         return self.components.get(component, _DEFAULT)
@@ -90,7 +93,7 @@ def compile_packs(packs: Iterable[Pack], silences: Iterable[Silence] = (), libra
             )
         for probe in pack.probes:
             probes[probe.name] = ProbePolicy(probe.fail_after, probe.clear_after, probe.slow_ms)
-    return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs))))
+    return Watch(components, probes, Silences(tuple(silences), tuple(_windows(packs)), _practice(packs)))
 
 
 def _asked(
@@ -142,6 +145,10 @@ def _callers(packs: Iterable[Pack]) -> Mapping[str, set[str]]:
                 waiting += direct.get(caller, ())
         found[name] = reached - {name}
     return found
+
+
+def _practice(packs: Iterable[Pack]) -> frozenset[str]:
+    return frozenset(name for pack in packs for name, component in pack.components.items() if component.practice)
 
 
 def _windows(packs: Iterable[Pack]) -> Iterable[Window]:

@@ -26,6 +26,7 @@ from shared.contracts.detector import LogPatterns, LogPatternsRequest, Swept
 from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.healer import Phase, RunProgress, SweepRequest
 from shared.contracts.ingest import Change, ChangeKind, Check, CheckKind, CheckResult
+from shared.contracts.learner import AlarmRecord
 from shared.outbox import Unit
 from shared.packs.book import PackBook
 from shared.packs.library import library
@@ -67,6 +68,7 @@ class Handlers:
     declared: set[str] = field(default_factory=set)
     """Names of probes that a pack has declared since this process began."""
     silences: dict[str, Silence] = field(default_factory=dict)
+    _worth_places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     # ---- telemetry
 
@@ -95,7 +97,7 @@ class Handlers:
                         pattern=effect.pattern,
                         revision=effect.revision,
                     )
-                    unit.emit(wire.incident(effect))
+                    unit.emit(wire.incident(effect, self.watch.worth.get((effect.component, effect.pattern))))
                 case AnomalyFound():
                     unit.emit(wire.anomaly(effect))
         # All of them, also when a backlog is folded at once: whoever judges a repair must know when errors happened.
@@ -117,7 +119,7 @@ class Handlers:
         """New rules hold from the next message on; what was learned and what is open stay."""
         try:
             packs = [applied.pack for applied in self.packs.packs.values()]
-            self.watch = compile_packs(packs, self.silences.values(), library())
+            self.watch = replace(compile_packs(packs, self.silences.values(), library()), worth=self.watch.worth)
         except ValueError as error:
             log.error("a pack's rule can't be read; the former rules stay", error=str(error))
             return
@@ -134,6 +136,17 @@ class Handlers:
             self.silences[slot] = wire.silence(event)
         people = tuple(self.silences.values())
         self.watch = replace(self.watch, silences=replace(self.watch.silences, people=people))
+        for fold in self.folds():
+            fold.state.configure_silences(self.watch)
+
+    async def alarms_judged(self, slug: str, record: AlarmRecord | None) -> None:
+        """For `bus.watch(AlarmRecord, …)`: how urgent the next alarm is depends on what came of those before."""
+        former = self._worth_places.pop(slug, None)
+        worth = {place: one for place, one in self.watch.worth.items() if place != former}
+        if record is not None and record.precision is not None:
+            self._worth_places[slug] = (record.component, record.pattern)
+            worth[record.component, record.pattern] = wire.worth(record)
+        self.watch = replace(self.watch, worth=worth)
         for fold in self.folds():
             fold.state.configure_silences(self.watch)
 

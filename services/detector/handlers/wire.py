@@ -18,10 +18,12 @@ from services.detector.domain.signals import (
     Severity,
 )
 from services.detector.domain.templates.categories import ADVICE, UNKNOWN
+from services.detector.domain.worth import Worth
 from services.detector.store import Json, LogPatternRow
 from shared.contracts import base, detector
 from shared.contracts.gateway import Silence as SilenceEvent
 from shared.contracts.ingest import Check, ExternalIncident
+from shared.contracts.learner import AlarmRecord
 
 _ANOMALIES = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c01")
 _HEALTH = UUID("0d4b1c5e-7a55-5d2c-8f6f-5a7d3f1b9c02")
@@ -70,7 +72,7 @@ def silence(event: SilenceEvent) -> silences.Silence:
     )
 
 
-def incident(revised: IncidentRevised) -> detector.Incident:
+def incident(revised: IncidentRevised, worth: Worth | None = None) -> detector.Incident:
     return detector.Incident(
         id=uuid5(revised.incident_id, str(revised.revision)),
         at=instant(revised.at),
@@ -97,7 +99,12 @@ def incident(revised: IncidentRevised) -> detector.Incident:
         seen_before=revised.seen_before,
         last_time=None if revised.last_time is None else instant(revised.last_time),
         silenced=revised.silenced,
+        alarm_precision=worth.share if worth is not None else None,
     )
+
+
+def worth(record: AlarmRecord) -> Worth:
+    return Worth(record.true_alarms + record.false_alarms, record.precision or 0.0, record.precision_high)
 
 
 def anomaly(found: AnomalyFound) -> detector.Anomaly:

@@ -62,6 +62,7 @@ KINDS: Mapping[Category, Kind] = {
     Category.DNS: Kind("{0} can't resolve names", "name resolution trouble", _INFRA, 300, Category.NETWORK),
     Category.DEPENDENCY_FAILURE: Kind("something that {0} depends on is failing", "a failing dependency", _INFRA, 60),
     Category.THIRD_PARTY: Kind("the provider {0} is in trouble", "a provider's trouble", _INFRA, 1_800),
+    Category.PROVIDER_RECOVERED: Kind("the provider that {0} had left is well again", "a provider's return", _SET, 10),
     Category.UNKNOWN: Kind("the cause is not known", "an unknown cause"),
 }
 """Every category has a row; a test holds that."""

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from opentelemetry import trace
 
+from services.gateway.handlers.notices import tell
 from services.gateway.store import access, timeline
 from services.gateway.store.access import Deed
 from services.gateway.store.timeline import State
 from shared import telemetry
 from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision, ProviderRecovered
+from shared.contracts.decider_governance import AutonomyChanged, Overridden
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import AutonomyChanged, Overridden
-from shared.contracts.healer import Outcome, RouteChanged, RunProgress
+from shared.contracts.healer import Message, Outcome, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
 from shared.outbox import Unit
+from shared.packs.book import PackBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,22 @@ def summary(event: CaseEvent) -> Summary:
             return Summary("request", case, "requested")
         case RouteChanged():
             return Summary("route", event.component, event.change)
+        case Message():
+            return Summary("message", str(event.id), "said")
         case ProviderRecovered():
             return Summary("recovery", case, "opened")
     raise TypeError(f"the gateway keeps no state of {type(event).__name__}")
 
 
-async def record(event: CaseEvent, unit: Unit) -> None:
-    """Appends `event` to the timeline and keeps its state if it is the newest."""
+async def record(event: CaseEvent, unit: Unit, packs: PackBook) -> None:
+    """Appends `event` to the timeline, keeps its state if it is the newest, and writes down whom to tell of it."""
     body = timeline.body_of(event)
     if not await timeline.record(unit.session, event, body, unit.now, current_trace_id()):
         return
     found = summary(event)
     state = State(found.kind, found.key, event.case_id, event.component, found.status, found.revision, event.at, body)
     await timeline.keep_newest(unit.session, state)
+    await tell(event, unit, packs)
     _count(event)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from services.gateway.domain.story import Act, Moment
 from shared.contracts.base import CaseEvent
 from shared.contracts.decider import Decision, ProviderRecovered, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.governance import Overridden
-from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
+from shared.contracts.healer import Message, Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment as Timing
 from shared.contracts.predictor import Prediction
@@ -30,6 +30,7 @@ RECORDED: Mapping[str, type[CaseEvent]] = {
         Overridden,
         RouteChanged,
         ProviderRecovered,
+        Message,
     )
 }
 """Every contract that makes stories, by its subject."""
@@ -61,6 +62,8 @@ def narrate(event: CaseEvent) -> Moment | None:
             return _route_changed(event)
         case ProviderRecovered():
             return _recovered(event)
+        case Message():
+            return _moment(Act.DONE, event, "healer", f"{event.playbook} tells {event.channel}: {event.text}")
     return None
 
 

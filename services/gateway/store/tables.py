@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from sqlalchemy import (
     BigInteger,
     DateTime,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -126,6 +127,64 @@ class SilenceRow(Base):
     reason: Mapped[str] = mapped_column(Text)
     created_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+
+
+class NoticeRow(Base):
+    """One thing to tell on one channel. `state`: waiting, sending, sent, failed or dropped; `due_at`: when it is looked
+    at next, and while it is sent, when whoever sends it is taken for dead."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        UniqueConstraint("event_id", "pack", "channel", name="uq_notice_event_id_pack_channel"),
+        Index("ix_notice_due", "due_at", postgresql_where=text("state in ('waiting', 'sending')")),
+        Index("ix_notice_sent", "pack", "channel", "sent_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    pack: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(Text)
+    component: Mapped[str] = mapped_column(Text)
+    case_id: Mapped[UUID]
+    body: Mapped[dict[str, JsonValue]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text)
+    batch: Mapped[UUID | None]
+    """The message that it was last sent in."""
+    attempts: Mapped[int] = mapped_column(Integer)
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(Text)
+
+
+class SlackClickRow(Base):
+    """Requests of Slack's that were heard, so that none is heard twice."""
+
+    __tablename__ = "slack_click"
+
+    signature: Mapped[str] = mapped_column(Text, primary_key=True)
+    at: Mapped[datetime]
+
+
+class ThresholdChangeRow(Base):
+    """A threshold that was changed as the learner proposed, and may be put back."""
+
+    __tablename__ = "threshold_change"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    proposal_id: Mapped[UUID] = mapped_column(index=True)
+    pack: Mapped[str] = mapped_column(Text)
+    playbook: Mapped[str] = mapped_column(Text)
+    before: Mapped[float | None] = mapped_column(Float)
+    """The playbook's own; none: it had the policy's."""
+    after: Mapped[float] = mapped_column(Float)
+    version: Mapped[int] = mapped_column(Integer)
+    """Of the pack, that brought it."""
+    proposal: Mapped[dict[str, JsonValue]] = mapped_column(JSONB)
+    applied_by: Mapped[str] = mapped_column(Text)
+    applied_at: Mapped[datetime] = mapped_column(index=True)
+    undone_by: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[datetime | None]
 
 
 class AuditRow(Base):

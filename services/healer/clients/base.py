@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.healer.clients.files import FileCopy
+from shared.packs.actions.telling import NotifySend
 from shared.packs.model import Component
 
 type Fact = str | int | float | bool | None
@@ -57,6 +58,10 @@ class Actuator(Protocol):
         """Goes back. Raises IrreversibleError where there is no way back."""
 
 
+async def _nobody(_message: NotifySend) -> None:
+    raise ActuatorError("nobody listens here")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What an actuator may know of the run it acts for."""
@@ -75,6 +80,8 @@ class Context:
     """Keeps durably what this step is about to change or has changed, in the place of what it kept before."""
     kept: Callable[[], Awaitable[bytes | None]]
     """What this step has kept; None before it has kept anything. Raises ActuatorError when that is gone."""
+    tell: Callable[[NotifySend], Awaitable[None]] = _nobody
+    """Says something to people, once, however often this step is repeated."""
     is_ill: Callable[[str], bool] = lambda _component: False
     """Whether a component is in trouble now, as far as anybody watches it."""
 

@@ -1,4 +1,4 @@
-"""docker.restart and docker.start, through the engine's API on its socket."""
+"""docker.restart, docker.start and docker.stop, through the engine's API on its socket."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class _OnContainer:
         except (ValueError, KeyError, TypeError) as error:
             raise ActuatorError(f"{self.action.socket} is no Docker engine: unexpected answer {error!r}") from error
 
+    async def state(self) -> str:
+        """Whether it runs, not since when."""
+        return "running" if (await self.observe())["running"] else "down"
+
     async def _call(self, method: str, verb: str, **query: str) -> httpx.Response:
         transport = httpx.AsyncHTTPTransport(uds=self.action.socket)
         url = f"http://docker/containers/{quote(self.action.container, safe='')}/{verb}"
@@ -54,6 +58,8 @@ class _OnContainer:
 
 
 class DockerRestart(_OnContainer):
+    """Its way back is another restart, and only where files were put back that it reads."""
+
     def describe(self, seen: Facts) -> str:
         return f"restart container {self.action.container} (started {seen['started_at']})"
 
@@ -85,3 +91,23 @@ class DockerStart(_OnContainer):
         if not before["running"]:
             raise IrreversibleError(f"container {self.action.container} was down before its start: it is left running")
         return Done("was running before: left running", changed=False)
+
+
+class DockerStop(_OnContainer):
+    """SIGTERM, then SIGKILL; the container stays, and so does what is in it."""
+
+    def describe(self, seen: Facts) -> str:
+        return f"stop container {self.action.container} ({'running' if seen['running'] else 'not running'})"
+
+    async def apply(self, seen: Facts) -> Done:
+        """The engine answers 304 when it doesn't run."""
+        response = await self._call("POST", "stop", t=str(_STOP_WAIT_S))
+        changed = response.status_code != httpx.codes.NOT_MODIFIED
+        return Done(f"container {self.action.container} {'stopped' if changed else 'is stopped already'}", changed)
+
+    async def undo(self, before: Facts, now: Facts, *, files_restored: bool) -> Done:
+        if not before["running"]:
+            return Done("was not running before: left stopped", changed=False)
+        response = await self._call("POST", "start")
+        changed = response.status_code != httpx.codes.NOT_MODIFIED
+        return Done(f"container {self.action.container} {'started again' if changed else 'runs already'}", changed)

@@ -52,6 +52,11 @@ class _OnProcess:
             return {"pid": None, "start_ticks": None, "stopped": False}
         return {"pid": found.pid, "start_ticks": found.start_ticks, "stopped": found.is_stopped}
 
+    async def state(self) -> str:
+        """Whether it runs, not as which process."""
+        seen = await self.observe()
+        return "down" if seen["pid"] is None else "suspended" if seen["stopped"] else "running"
+
     def _now(self, facts: Facts) -> str:
         if facts["pid"] is None:
             return "not running"

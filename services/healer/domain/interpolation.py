@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from shared.packs.base import Part
 from shared.packs.model import Component, Step
 from shared.packs.parameters import PARAMETER, Parameter, put, refused_places
 from shared.packs.parameters import Value as Given
@@ -90,6 +91,12 @@ def interpolate(step: Step, names: Mapping[str, str], values: Mapping[str, Given
         return Step.model_validate(written)
     except ValidationError as error:
         raise InterpolationError(f"the step can't be filled in: {error.errors()[0]['msg']}") from error
+
+
+def interpolate_part[P: Part](part: P, names: Mapping[str, str]) -> P:
+    """Any other part of a playbook with every text in it substituted. Raises InterpolationError."""
+    plain: dict[str, Value] = part.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return type(part).model_validate(_walk(plain, names, {}))
 
 
 def _walk(value: Value, names: Mapping[str, str], values: Mapping[str, Given]) -> Value:

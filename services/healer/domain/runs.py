@@ -35,6 +35,8 @@ class Reason(StrEnum):
     SWITCHED_OFF = "switched-off"
     PRECONDITION = "precondition"
     """Something that the playbook asks for did not hold the moment before acting."""
+    FENCED = "fenced"
+    """Its lease was over: what the decider has allowed since, this run must not disturb."""
     PLAN_FAILED = "plan-failed"
     BACKUP_FAILED = "backup-failed"
     STEP_FAILED = "step-failed"
@@ -52,6 +54,7 @@ class Undoing(StrEnum):
     VERIFIED = "verified"
     INCOMPLETE = "incomplete"
     FORBIDDEN = "forbidden"
+    FENCED = "fenced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def ending_of_failure(reason: Reason, undoing: Undoing, details: Sequence[str]) 
         Undoing.VERIFIED: "undone and verified",
         Undoing.INCOMPLETE: "not wholly undone: a person is needed",
         Undoing.FORBIDDEN: "not undone, because the kill switch is on: a person is needed",
+        Undoing.FENCED: "not undone, because the component is no longer this run's: a person is needed",
     }[undoing]
     return Ending(status, reason, "; ".join([*details, said]))
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
 
-from services.healer.clients import files
 from services.healer.clients.files import FileCopy, FileError
+from services.healer.clients.remote import Places, place
 from services.healer.domain.goodness import Judgement, Watched, judge
 from services.healer.domain.runs import backup_id
 from services.healer.store import backups, cases, runs
@@ -30,7 +29,10 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class BackupHandlers:
     journal: Journal
+    places: Places
     ids: Callable[[], UUID]
+    switched_off: Callable[[], bool]
+    """The kill switch: while it is on, nothing is put back either."""
     vault: Vault
 
     async def newest(self, request: contract.ListBackups, unit: Unit) -> contract.Backups:
@@ -43,6 +45,8 @@ class BackupHandlers:
         kept = await backups.get(unit.session, request.backup_id)
         if kept is None:
             raise CommandRefusedError(f"there is no backup {request.backup_id!r}: list them, the newest come first")
+        if self.switched_off():
+            raise CommandRefusedError("the kill switch is on: nothing is touched until it is off")
         await runs.lock_component(unit.session, kept.component)
         if active := await runs.active_on(unit.session, kept.component):
             raise CommandRefusedError(
@@ -50,11 +54,11 @@ class BackupHandlers:
             )
         try:
             copies = await load_files(unit, self.vault, request.backup_id)
-            now = [await asyncio.to_thread(files.read, copy.state.path) for copy in copies]
+            now = [await self.places.read(copy.state.path) for copy in copies]
         except (UnknownBackupError, FileError) as error:
             raise CommandRefusedError(str(error)) from error
         safety = await self._keep_what_is_there(kept, now, request.by)
-        restored = await asyncio.to_thread(put_back, copies, {}, ())
+        restored = await put_back(self.places, copies, {}, ())
         if restored.errors:
             raise CommandRefusedError(
                 f"not all files are back: {'; '.join(restored.errors)}. What was there is in backup {safety}"
@@ -105,16 +109,17 @@ class GoodFiles:
     """Looks at the configuration file of every component and learns which versions of it are good."""
 
     packs: PackBook
+    places: Places
     keep_versions: int
     _unreadable: set[str] = field(default_factory=set)
 
     async def look(self, unit: Unit) -> None:
         """One look at all files."""
         placed = {
-            files.absolute(component.config_path): (name, applied.pack.good_after_s)
+            place(component.host, component.config_path): (name, applied.pack.good_after_s)
             for applied in self.packs.packs.values()
             for name, component in applied.pack.components.items()
-            if component.config_path
+            if component.config_path and not component.practice  # what is broken there on purpose is no good version
         }
         known = await backups.watched(unit.session, placed)
         trouble = await cases.last_trouble(unit.session, [name for name, _ in placed.values()], unit.now)
@@ -127,7 +132,7 @@ class GoodFiles:
 
     async def _read(self, path: str) -> FileCopy | None:
         try:
-            copy = await asyncio.to_thread(files.read, path)
+            copy = await self.places.read(path)
         except FileError as error:
             if path not in self._unreadable:
                 log.warning("configuration file can't be watched", path=path, error=str(error))

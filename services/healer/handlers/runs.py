@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from services.healer.domain.conditions import Standing
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import cases, runs
+from services.healer.store import cases, fences, practices, runs
 from services.healer.store.hooks import after_commit
-from services.healer.store.models import CaseState, Run
+from services.healer.store.models import CaseState
+from services.healer.workflows.admission import run_of
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.journal import Journal, plan_of
@@ -83,9 +84,11 @@ class Handlers:
         """Admits the run of a decision and starts it at once when its component is free."""
         if not is_to_be_run(decision):
             return
-        if not await runs.admit(unit.session, _run(decision, unit.now)):
+        if not await runs.admit(unit.session, run_of(decision, unit.now)):
             log.info("decision admitted before", decision_id=str(decision.decision_id), revision=decision.revision)
             return
+        if not decision.dry_run:
+            await fences.raise_to(unit.session, decision.component, plan_of(decision).epoch)
         is_free = await runs.activate(unit.session, decision.decision_id, decision.component, unit.now)
         if is_free:
             self._start_after(unit, [decision])
@@ -165,6 +168,7 @@ class Handlers:
     async def prune(self, unit: Unit) -> None:
         """Forgets what is older than its retention."""
         await runs.prune(unit.session, unit.now - self.retention)
+        await practices.prune(unit.session, unit.now - self.retention)
         await cases.prune(unit.session, unit.now - self.retention)
         await self.engine.forget(unit.now - self.retention)
 
@@ -198,26 +202,3 @@ class Handlers:
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
-
-
-def _run(decision: Decision, now: datetime) -> Run:
-    plan = plan_of(decision)
-    return Run(
-        id=decision.decision_id,
-        revision=decision.revision,
-        case_id=decision.case_id,
-        case_kind=decision.case_kind.value,
-        component=decision.component,
-        pack=plan.pack,
-        healing_strategy=plan.playbook,
-        problem_signature=decision.signature,
-        category=decision.category.value,
-        confidence=decision.confidence,
-        dry_run=decision.dry_run,
-        decision=decision.model_dump(mode="json", by_alias=True),
-        status=RunStatus.QUEUED.value,
-        reason="",
-        healing_actions=[],
-        error_count_after=0,
-        created_at=now,
-    )

@@ -31,14 +31,14 @@ class Simulating:
         spec = request.plan.spec
         try:
             actuators = self.toolbox.actuators(decision)
-            undoers = [self.toolbox.undoer(decision, index) for index in range(len(actuators))]
+            undoers = self.toolbox.undoers(request.plan, decision.decision_id)
             declared = files_declared(decision)
             unmet = (await self.conditions.check(decision)).unmet
         except (ActuatorError, InterpolationError) as error:
             return contract.SimulatedRun(problem=str(error))
         steps = [
-            await _looked_at(step, actuator, undoer)
-            for step, actuator, undoer in zip(spec.steps, actuators, undoers, strict=True)
+            await _looked_at(step, actuator, undoers.get(index))
+            for index, (step, actuator) in enumerate(zip(spec.steps, actuators, strict=True))
         ]
         files = dict.fromkeys([*declared, *(path for actuator in actuators for path in actuator.files)])
         return contract.SimulatedRun(

@@ -66,6 +66,8 @@ class Run(Base):
     category: Mapped[str] = mapped_column(String(40))
     confidence: Mapped[float] = mapped_column(Float)
     dry_run: Mapped[bool] = mapped_column(Boolean)
+    practice: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """A round of a practice: it belongs to that workflow, and nobody outside hears of it."""
     decision: Mapped[Json] = mapped_column(JSONB)
     """The decision as it arrived, plan and playbook in it."""
     status: Mapped[str] = mapped_column(String(20))
@@ -80,6 +82,45 @@ class Run(Base):
     deadline_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None] = mapped_column(index=True)
     resolution_time_ms: Mapped[int | None] = mapped_column(BigInteger)
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Of the lease under which it acts."""
+    holder: Mapped[str] = mapped_column(Text, server_default="")
+    """The process that carries it out now; one that was paused while another took over finds itself replaced."""
+
+
+class Fence(Base):
+    """The newest lease of a component that the healer has heard of: older ones act no more. Never deleted."""
+
+    __tablename__ = "fences"
+
+    component: Mapped[str] = mapped_column(String(64), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+
+
+class PracticeRow(Base):
+    """A playbook practised on a target, with what was found; `id` is the workflow's."""
+
+    __tablename__ = "practices"
+    __table_args__ = (
+        Index("ix_practices_unfinished", "target", "started_at", postgresql_where=text("finished_at is null")),
+        Index("ix_practices_playbook", "pack", "playbook", "started_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    pack: Mapped[str] = mapped_column(String(64))
+    playbook: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(String(64))
+    spec_hash: Mapped[str] = mapped_column(String(64))
+    by: Mapped[str] = mapped_column(Text)
+    order: Mapped[Json] = mapped_column(JSONB)
+    """What was asked for, with the playbook as it was."""
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    verdict: Mapped[str | None] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    way_back: Mapped[str | None] = mapped_column(String(20))
+    evidence: Mapped[list[Json]] = mapped_column(JSONB, default=list)
+    """One entry per round: how its run ended, and the states before, broken and after."""
 
 
 class RunEvent(Base):

@@ -25,7 +25,8 @@ async def lock_component(session: AsyncSession, component: str) -> None:
 
 async def admit(session: AsyncSession, run: Run) -> bool:
     """Adds a run; False when this decision has been admitted before."""
-    values = {column.key: getattr(run, column.key) for column in Run.__table__.columns}
+    given = {column.key: getattr(run, column.key) for column in Run.__table__.columns}
+    values = {key: value for key, value in given.items() if value is not None}  # the others get their defaults
     statement = insert(Run).values(values).on_conflict_do_nothing(index_elements=[Run.id]).returning(Run.id)
     return (await session.execute(statement)).first() is not None
 
@@ -59,8 +60,9 @@ async def active_on(session: AsyncSession, component: str) -> UUID | None:
 
 
 async def acted_on(session: AsyncSession, but: UUID, limit: int = 500) -> list[str]:
-    """Components that runs other than this one are changing now."""
-    chosen = select(Run.component).where(Run.status == RUNNING, Run.dry_run.is_(False), Run.id != but)
+    """Components that runs other than this one are changing now; practice targets are nobody's."""
+    real = Run.dry_run.is_(False) & Run.practice.is_(False)
+    chosen = select(Run.component).where(Run.status == RUNNING, real, Run.id != but)
     return list((await session.scalars(chosen.order_by(Run.component).limit(limit))).all())
 
 
@@ -70,7 +72,7 @@ async def get(session: AsyncSession, run_id: UUID) -> Run | None:
 
 async def queued(session: AsyncSession, limit: int = 100) -> Sequence[Run]:
     """Runs that wait for their component, by component (so that locks are taken in one order) and first in line."""
-    chosen = select(Run).where(Run.status == QUEUED).order_by(Run.component, Run.created_at)
+    chosen = select(Run).where(Run.status == QUEUED, Run.practice.is_(False)).order_by(Run.component, Run.created_at)
     return (await session.scalars(chosen.limit(limit))).all()
 
 
@@ -86,7 +88,7 @@ async def active_since(session: AsyncSession, before: datetime, limit: int = 100
 
 
 def _oldest(status: str) -> Select[Run]:
-    return select(Run).where(Run.status == status).order_by(Run.created_at)
+    return select(Run).where(Run.status == status, Run.practice.is_(False)).order_by(Run.created_at)
 
 
 async def begin(session: AsyncSession, run_id: UUID, now: datetime) -> tuple[datetime, float]:

@@ -25,8 +25,10 @@ from services.healer.domain.validation import (
 )
 from services.healer.store import cases, runs
 from services.healer.workflows.conditions import Conditions
+from services.healer.workflows.guard import Guard
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
+from services.healer.workflows.rehearsal import Rehearsal
 from services.healer.workflows.routes import ROUTE_CHANGES, route_changed
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Phase
@@ -45,8 +47,7 @@ class Acting:
     clock: Callable[[], datetime]
     errors_of: Callable[[str], ErrorHistory]
     conditions: Conditions
-    switched_off: Callable[[], bool]
-    """The kill switch: while it is on, nothing is touched."""
+    guard: Guard
 
     async def look(self, actuator: Actuator) -> Looked:
         """Looks again where an earlier step has changed what the plan saw."""
@@ -57,9 +58,9 @@ class Acting:
 
     async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts, attempt: int = 1) -> Acted:
         """One attempt at one step of the playbook."""
-        if self.switched_off():
-            return Acted(error="the kill switch is on", switched_off=True)
         step = plan_of(decision).spec.steps[index]
+        if refused := await self.guard.refusal(decision, step.timeout_s):
+            return Acted(error=refused, held_back=True)
         began = time.perf_counter()
         done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
         duration_ms = (time.perf_counter() - began) * 1000
@@ -76,12 +77,18 @@ class Acting:
         await self.journal.write(say)
         return acted
 
-    async def undo(self, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool) -> Undone:
+    async def undo(
+        self, decision: Decision, actuator: Actuator, before: Facts, now: Facts, timeout_s: float, restored: bool
+    ) -> Undone:
+        if refused := await self.guard.refusal(decision, timeout_s):
+            return Undone(error=f"not undone: {refused}")
         done, problem = await _attempt(actuator.undo(before, now, files_restored=restored), timeout_s)
         return Undone(detail=done, error=problem)
 
-    async def undo_by(self, undoer: Actuator, seen: Facts, timeout_s: float) -> Undone:
+    async def undo_by(self, decision: Decision, undoer: Actuator, seen: Facts, timeout_s: float) -> Undone:
         """Undoes a step by the action that the playbook names for it."""
+        if refused := await self.guard.refusal(decision, timeout_s):
+            return Undone(error=f"not undone: {refused}")
         done, problem = await _attempt(undoer.apply(seen), timeout_s)
         return Undone(detail=done, error=problem)
 
@@ -151,6 +158,8 @@ class Acting:
         clear = plan_of(decision).spec.validation.clear
 
         async def ask(unit: Unit) -> Cleared:
+            if isinstance(decision, Rehearsal) and decision.validation_broken:
+                return Cleared.NO
             if clear == "none":
                 return Cleared.YES
             if decision.case_kind.value != clear:

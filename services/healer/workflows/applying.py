@@ -26,6 +26,8 @@ class Tried:
     acted: Acted
     wanted: frozenset[str]
     """sha256 of what any attempt may have written."""
+    begun: bool
+    """Whether any attempt may have touched something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,9 @@ class Applying:
         if look:
             before = await durability.durable(f"look {index}", Looked, partial(self.acting.look, actuator))
         acted = await self._attempt(decision, index, actuator, before, 1)
-        tried = Tried(index, actuator, before, acted, _wanted(before.facts))
+        tried = Tried(index, actuator, before, acted, _wanted(before.facts), _begun(before, acted))
         for attempt in range(2, plan_of(decision).spec.steps[index].retry.attempts + 1):
-            if not tried.acted.error or tried.acted.switched_off:
+            if not tried.acted.error or tried.acted.was_held_back:
                 break
             await self._again(decision, tried, attempt)
             if tried.acted.unmet:
@@ -76,12 +78,17 @@ class Applying:
             tried.before = before
         tried.wanted |= _wanted(before.facts)
         tried.acted = await self._attempt(decision, tried.index, tried.actuator, before, attempt)
+        tried.begun |= _begun(before, tried.acted)
 
     async def _attempt(self, decision: Decision, index: int, actuator: Actuator, before: Looked, attempt: int) -> Acted:
         if before.error:
             return Acted(error=before.error)
         act = partial(self.acting.act, decision, index, actuator, before.facts, attempt)
         return await durability.durable(f"act {index}" if attempt == 1 else f"act {index}.{attempt}", Acted, act)
+
+
+def _begun(before: Looked, acted: Acted) -> bool:
+    return not before.error and not acted.was_held_back
 
 
 def _wanted(facts: Mapping[str, Fact]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatusString
 
+from services.healer.workflows.records import PracticeOrder
 from services.healer.workflows.slots import SlotLostError, Slots, executor_name
 from shared.contracts.decider import Decision
 
@@ -40,9 +41,11 @@ class Engine:
     dsn: str = field(repr=False)
     body: Callable[[Decision], Awaitable[str]]
     slots: Slots
+    practise: Callable[[PracticeOrder], Awaitable[str]]
     launched: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[str]] = field(default_factory=set)
     _workflow: Callable[[str], Coroutine[Any, Any, str]] | None = None
+    _practice: Callable[[str], Coroutine[Any, Any, str]] | None = None
 
     async def run(self) -> None:
         """Claims a slot, launches, and holds the slot for ever; ends the process when it is lost."""
@@ -81,15 +84,30 @@ class Engine:
         DBOS(config=config)
 
         async def heal(decision: str) -> str:
-            task = asyncio.current_task()
-            if task is not None:
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            self._mind_task()
             return await self.body(Decision.model_validate_json(decision))
 
+        async def practise(order: str) -> str:
+            self._mind_task()
+            return await self.practise(PracticeOrder.model_validate_json(order))
+
         workflow = DBOS.workflow(name="heal")(heal)
+        self._practice = DBOS.workflow(name="practise")(practise)
         DBOS.launch()
         return workflow
+
+    def _mind_task(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def start_practice(self, order: PracticeOrder) -> None:
+        """Starts a practice, once launched; does nothing when it was started before."""
+        await self.launched.wait()
+        if self._practice is not None:
+            with SetWorkflowID(str(order.practice_id)):
+                await DBOS.start_workflow_async(self._practice, order.model_dump_json(by_alias=True))
 
     async def start(self, decision: Decision) -> None:
         """Starts the run of a decision, once launched; does nothing when it was started before."""

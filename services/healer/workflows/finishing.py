@@ -12,6 +12,7 @@ from services.healer.store import cases, runs
 from services.healer.store.models import Run
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Finished
+from services.healer.workflows.rehearsal import Rehearsal
 from shared import telemetry
 from shared.contracts.decider import Decision
 from shared.contracts.healer import Outcome, Phase, Result
@@ -45,6 +46,8 @@ class Finishing:
             if run is None:
                 return
             await self.journal.say(unit, decision, Phase(ending.status.value), detail=ending.explanation)
+            if isinstance(decision, Rehearsal):
+                return
             unit.emit(_outcome(decision, ending, run, opened_at, unit.now))
             telemetry.RUNS.labels(plan_of(decision).playbook, ending.status.value, ending.reason.value).inc()
 

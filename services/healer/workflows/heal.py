@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from services.healer.domain.runs import Ending, Reason, RunStatus, Undoing, ending_of_failure
 from services.healer.domain.validation import Window
+from services.healer.workflows import durability
 from services.healer.workflows.acting import Acting
 from services.healer.workflows.applying import Applying, Tried
 from services.healer.workflows.conditions import Conditions
-from services.healer.workflows.durability import durable
 from services.healer.workflows.finishing import Finishing
+from services.healer.workflows.guard import SWITCHED_OFF
 from services.healer.workflows.journal import plan_of
 from services.healer.workflows.preparing import Preparing
 from services.healer.workflows.records import Applied, Checked, Finished, Judged, Kept, Planned, Reading
@@ -31,25 +32,28 @@ class Heal:
 
     async def run(self, decision: Decision) -> str:
         """Carries out a decision; returns the run's final status."""
-        planned = await durable("plan", Planned, lambda: self.preparing.plan(decision))
+        await self.acting.guard.take(decision)
+        planned = await durability.durable("plan", Planned, lambda: self.preparing.plan(decision))
         if planned.stop is not None:
             status = RunStatus.SKIPPED if planned.stop in _NOTHING_TO_DO else RunStatus.FAILED
             would = [step.description for step in planned.steps]
             return await self._finish(decision, Ending(status, planned.stop, planned.detail), would)
         kept = Kept()
         if plan_of(decision).spec.backup or any(step.files for step in planned.steps):
-            kept = await durable("back up", Kept, lambda: self.preparing.back_up(decision, planned))
+            kept = await durability.durable("back up", Kept, lambda: self.preparing.back_up(decision, planned))
         if kept.error:
             ending = ending_of_failure(Reason.BACKUP_FAILED, Undoing.NOTHING_APPLIED, [kept.error])
             return await self._finish(decision, ending, [])
         if plan_of(decision).spec.preconditions:
-            checked = await durable("check", Checked, lambda: self.conditions.check(decision))
+            checked = await durability.durable("check", Checked, lambda: self.conditions.check(decision))
             if checked.unmet:
                 return await self._finish(decision, Ending(RunStatus.SKIPPED, Reason.PRECONDITION, checked.unmet), [])
         tried = await self.applying.apply(decision, planned)
         actions = [one.acted.detail or f"failed: {one.acted.error}" for one in tried]
-        if tried[-1].acted.switched_off and len(tried) == 1:
-            ending = Ending(RunStatus.SKIPPED, Reason.SWITCHED_OFF, "the kill switch is on; nothing had been changed")
+        if tried[-1].acted.was_held_back and not any(one.begun for one in tried):
+            why_not = tried[-1].acted.error
+            reason = Reason.SWITCHED_OFF if why_not == SWITCHED_OFF else Reason.FENCED
+            ending = Ending(RunStatus.SKIPPED, reason, f"{why_not}; nothing had been changed")
             return await self._finish(decision, ending, [])
         if tried[-1].acted.error:
             why = [f"step {tried[-1].index + 1} failed: {tried[-1].acted.error}"]
@@ -62,10 +66,10 @@ class Heal:
         return await self._fail(decision, kept, tried, actions, judged.reason, [judged.detail], judged.errors)
 
     async def _validate(self, decision: Decision) -> Judged:
-        applied = await durable("applied", Applied, lambda: self.acting.applied(decision))
+        applied = await durability.durable("applied", Applied, lambda: self.acting.applied(decision))
         window = Window(applied.at, plan_of(decision).spec.validation.window_s)
-        baseline = await durable("settle", Reading, lambda: self.acting.settle(decision, window))
-        return await durable("judge", Judged, lambda: self.acting.judge(decision, window, baseline))
+        baseline = await durability.durable("settle", Reading, lambda: self.acting.settle(decision, window))
+        return await durability.durable("judge", Judged, lambda: self.acting.judge(decision, window, baseline))
 
     async def _fail(
         self,
@@ -85,5 +89,7 @@ class Heal:
         return await self._finish(decision, ending, actions, errors)
 
     async def _finish(self, decision: Decision, ending: Ending, actions: list[str], errors: int = 0) -> str:
-        finished = await durable("finish", Finished, lambda: self.finishing.finish(decision, ending, actions, errors))
+        finished = await durability.durable(
+            "finish", Finished, lambda: self.finishing.finish(decision, ending, actions, errors)
+        )
         return finished.status

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.healer.store import runs
 from services.healer.store.models import RunEvent
+from services.healer.workflows.rehearsal import Rehearsal
 from shared.contracts.decider import Decision, Plan
 from shared.contracts.healer import Phase, RunProgress
 from shared.outbox import Unit, Units
@@ -96,7 +97,7 @@ class Journal:
             detail=detail,
             duration_ms=duration_ms,
         )
-        if not await runs.say(unit.session, event):
+        if not await runs.say(unit.session, event) or isinstance(decision, Rehearsal):
             return
         unit.emit(
             RunProgress(

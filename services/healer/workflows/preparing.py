@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -14,6 +14,7 @@ from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError, Context
 from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.clients.registry import actuator_for
+from services.healer.clients.remote import Places, RemoteActuator, place
 from services.healer.clients.spawn import Spawner
 from services.healer.domain.interpolation import (
     InterpolationError,
@@ -27,11 +28,13 @@ from services.healer.store import backups, cases, runs
 from services.healer.store.models import StepCopy
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
+from services.healer.workflows.rehearsal import Rehearsal
 from shared import telemetry
 from shared.contracts.base import CaseKind
-from shared.contracts.decider import Decision
-from shared.contracts.healer import Phase
+from shared.contracts.decider import Decision, Plan
+from shared.contracts.healer import Message, Phase
 from shared.outbox import Unit
+from shared.packs.actions.telling import NotifySend
 from shared.packs.playbook import Step
 
 log = structlog.get_logger()
@@ -47,39 +50,50 @@ class Toolbox:
 
     journal: Journal
     spawner: Spawner
+    places: Places
     is_ill: Callable[[str], bool]
 
     def actuators(self, decision: Decision) -> list[Actuator]:
         """Raises InterpolationError or ActuatorError, before anything is touched."""
-        steps = plan_of(decision).spec.steps
-        made = []
-        for index, step in enumerate(steps):
-            made.append(self._make(decision, step, f"{decision.decision_id}/{index}", index))
-        return made
+        return self.bound(plan_of(decision), decision.decision_id, decision)
 
-    def undoer(self, decision: Decision, index: int) -> Actuator | None:
-        """What undoes this step, where the playbook names another action for that. Raises as `actuators`."""
-        undoing = plan_of(decision).spec.steps[index].rollback
-        key = f"{decision.decision_id}/{index}/undo"
-        return self._make(decision, undoing, key, index + UNDOERS) if isinstance(undoing, Step) else None
+    def bound(self, plan: Plan, run: UUID, decision: Decision | None = None) -> list[Actuator]:
+        """The actuators of a plan; `run` names the run to the outside world. Without a decision nobody can be told
+        anything. Raises as `actuators` does."""
+        return [self._bind(plan, step, run, index, decision) for index, step in enumerate(plan.spec.steps)]
 
-    def _make(self, decision: Decision, step: Step, key: str, place: int) -> Actuator:
-        """`place`: where what it keeps of data is noted."""
-        plan = plan_of(decision)
-        context = Context(
+    def undoers(self, plan: Plan, run: UUID, decision: Decision | None = None) -> dict[int, Actuator]:
+        """What undoes steps, by their index, where the playbook names another action for that. Raises as `actuators`
+        does."""
+        return {
+            index: self._bind(plan, step.rollback, run, index + UNDOERS, decision)
+            for index, step in enumerate(plan.spec.steps)
+            if isinstance(step.rollback, Step)
+        }
+
+    def _bind(self, plan: Plan, step: Step, run: UUID, index: int, decision: Decision | None) -> Actuator:
+        context = self.context(plan, run, index, step.timeout_s)
+        if decision is not None:
+            context = replace(context, tell=partial(self._tell, decision, index))
+        filled = interpolate(step, names_of(plan.component, plan.target), values_of(plan.spec.parameters))
+        here = actuator_for(filled, context, self.spawner)
+        host = plan.target.host
+        return RemoteActuator(host, self.places.agents, filled, context, here) if host else here
+
+    def context(self, plan: Plan, run: UUID, index: int, timeout_s: float) -> Context:
+        """What a step of a run may know and keep; what undoes step n has the index n + 1000."""
+        return Context(
             component=plan.component,
             target=plan.target,
-            key=key,
-            timeout_s=step.timeout_s,
+            key=f"{run}/{index}",
+            timeout_s=timeout_s,
             http_hosts=plan.http_hosts,
             last_good=self._last_good,
             blob=self.blob,
             is_ill=self.is_ill,
-            keep=partial(self._keep, decision, place),
-            kept=partial(self._kept, decision, place),
+            keep=partial(self._keep, run, plan.component, index),
+            kept=partial(self._kept, run, index),
         )
-        filled = interpolate(step, names_of(plan.component, plan.target), values_of(plan.spec.parameters))
-        return actuator_for(filled, context, self.spawner)
 
     async def _last_good(self, path: str, sha256: str) -> FileCopy | None:
         async def find(unit: Unit) -> FileCopy | None:
@@ -94,14 +108,36 @@ class Toolbox:
     async def blob(self, sha256: str) -> bytes:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
 
-    async def _keep(self, decision: Decision, index: int, content: bytes) -> None:
+    async def _tell(self, decision: Decision, index: int, message: NotifySend) -> None:
+        if isinstance(decision, Rehearsal):
+            return  # nobody hears of a practice
+
+        async def tell(unit: Unit) -> None:
+            unit.emit(
+                Message(
+                    id=uuid5(decision.decision_id, f"message:{index}"),
+                    at=unit.now,
+                    component=decision.component,
+                    case_id=decision.case_id,
+                    case_kind=decision.case_kind,
+                    decision_id=decision.decision_id,
+                    playbook=plan_of(decision).playbook,
+                    channel=message.channel,
+                    severity=message.severity,
+                    text=message.message,
+                )
+            )
+
+        await self.journal.write(tell)
+
+    async def _keep(self, run: UUID, component: str, index: int, content: bytes) -> None:
         async def keep(unit: Unit) -> None:
             sha256 = files.digest(content)
             await backups.keep_blobs(unit.session, {sha256: content}, unit.now)
             copy = StepCopy(
-                run_id=decision.decision_id,
+                run_id=run,
                 step=index,
-                component=decision.component,
+                component=component,
                 sha256=sha256,
                 size=len(content),
                 created_at=unit.now,
@@ -110,10 +146,10 @@ class Toolbox:
 
         await self.journal.write(keep)
 
-    async def _kept(self, decision: Decision, index: int) -> bytes | None:
+    async def _kept(self, run: UUID, index: int) -> bytes | None:
         async def find(unit: Unit) -> bytes | None:
             try:
-                return await backups.step_copy(unit.session, decision.decision_id, index)
+                return await backups.step_copy(unit.session, run, index)
             except KeyError as error:
                 raise ActuatorError(f"what step {index + 1} kept is gone: put it back by hand") from error
 
@@ -133,8 +169,7 @@ class Preparing:
         stop = Reason.DRY_RUN if decision.dry_run else None
         try:
             steps = tuple([await _look(actuator) for actuator in self.toolbox.actuators(decision)])
-            for index in range(len(steps)):
-                self.toolbox.undoer(decision, index)  # one that can't be made must stop the run before it begins
+            self.toolbox.undoers(plan_of(decision), decision.decision_id)  # one that can't be made stops the run here
             detail = "; ".join(step.description for step in steps)
         except Exception as error:
             if not isinstance(error, ActuatorError | InterpolationError):
@@ -159,7 +194,7 @@ class Preparing:
     async def back_up(self, decision: Decision, planned: Planned) -> Kept:
         """Keeps every file that the playbook names or its steps will change."""
         try:
-            copies = await asyncio.to_thread(_read_all, files_of(decision, planned))
+            copies = [await self.toolbox.places.read(path) for path in files_of(decision, planned)]
         except (FileError, InterpolationError) as error:
             return Kept(error=str(error))
         if not copies:
@@ -213,11 +248,7 @@ def files_declared(decision: Decision) -> list[str]:
     """Files that the playbook names in `backup`. Raises InterpolationError."""
     plan = plan_of(decision)
     names, values = names_of(plan.component, plan.target), values_of(plan.spec.parameters)
-    return [files.absolute(substitute(backup.file, names, values)) for backup in plan.spec.backup]
-
-
-def _read_all(paths: list[str], read: Callable[[str], FileCopy] = files.read) -> list[FileCopy]:
-    return [read(path) for path in paths]
+    return [place(plan.target.host, substitute(backup.file, names, values)) for backup in plan.spec.backup]
 
 
 def contents(copies: list[FileCopy]) -> dict[str, bytes]:

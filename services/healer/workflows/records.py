@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from services.healer.domain.practice import Return, Verdict
 from services.healer.domain.runs import Reason
+from shared.contracts.decider import Plan
+from shared.packs.practice import Practice
 
 
 class Record(BaseModel):
@@ -50,9 +54,15 @@ class Acted(Record):
     error: str = ""
     duration_ms: float = 0.0
     switched_off: bool = False
-    """The kill switch was on, so it was not tried."""
+    """As `held_back`, in records of before there were leases."""
+    held_back: bool = False
+    """The kill switch was on or the lease was over, so it was not tried; `error` says which."""
     unmet: str = ""
     """The precondition that no longer held, so that it was not tried again."""
+
+    @property
+    def was_held_back(self) -> bool:
+        return self.held_back or self.switched_off
 
 
 class Checked(Record):
@@ -97,7 +107,59 @@ class Undoable(Record):
     """Whether undoing may begin."""
 
     switched_off: bool = False
+    """As `refused`, in records of before there were leases."""
+    refused: str = ""
 
 
 class Finished(Record):
     status: str
+
+
+# ---- practice
+
+
+class PracticeOrder(Record):
+    """What is to be practised, where, and who asked; the input of its workflow."""
+
+    practice_id: UUID
+    at: datetime
+    by: str
+    plan: Plan
+    """Of the practice target."""
+    practice: Practice
+    spec_hash: str
+
+
+class Prepared(Record):
+    """The healthy target, and the backup from which it is put back; `stop` says why it can't be practised on."""
+
+    before: dict[str, str] = {}
+    backup_id: str = ""
+    stop: str = ""
+
+
+class Broken(Record):
+    """The target after the fault."""
+
+    at: datetime
+    state: dict[str, str] = {}
+    error: str = ""
+
+
+class Ended(Record):
+    """A round that is over: how its run ended, and what it left."""
+
+    status: str = ""
+    reason: str = ""
+    state: dict[str, str] = {}
+    error: str = ""
+
+
+class Reset(Record):
+    error: str = ""
+
+
+class Concluded(Record):
+    verdict: Verdict
+    reason: str
+    way_back: Return | None = None

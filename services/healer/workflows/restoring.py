@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.healer.clients import files
 from services.healer.clients.files import FileCopy, FileError, FileState
+from services.healer.clients.remote import Places
 from services.healer.store import backups
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.records import Restored
@@ -23,6 +22,7 @@ class UnknownBackupError(Exception):
 class Restoring:
     journal: Journal
     vault: Vault
+    places: Places
 
     async def load(self, backup_id: str) -> list[FileCopy]:
         """The files of a backup with their bytes. Raises UnknownBackupError."""
@@ -50,24 +50,26 @@ class Restoring:
         except UnknownBackupError as error:
             return Restored(errors=(str(error),))
         back = [copy for copy in copies if copy.state.path not in stays]
-        return await asyncio.to_thread(put_back, back, written, failed)
+        return await put_back(self.places, back, written, failed)
 
 
-def put_back(copies: Sequence[FileCopy], written: Mapping[str, Collection[str]], failed: Collection[str]) -> Restored:
+async def put_back(
+    places: Places, copies: Sequence[FileCopy], written: Mapping[str, Collection[str]], failed: Collection[str]
+) -> Restored:
     """Files whose bytes are this run's are put back, and so are files that no step of it writes itself."""
     paths, errors = [], []
     for copy in copies:
         path = copy.state.path
         try:
-            now = files.read(path).state
+            now = (await places.read(path)).state
             ours = written.get(path)
             if not now.is_as(copy.state) and ours is not None and now.sha256 not in {*ours, copy.state.sha256}:
                 if path not in failed:
                     errors.append(f"{path} was changed by somebody else after this run: left as it is")
                 continue
-            if files.replace(copy, now.sha256):
+            if await places.replace(copy, now.sha256):
                 paths.append(path)
-            files.verify(copy.state)
+            await places.verify(copy.state)
         except FileError as error:
             errors.append(str(error))
     return Restored(paths=tuple(paths), errors=tuple(errors))

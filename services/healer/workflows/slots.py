@@ -131,6 +131,19 @@ class Slots:
                 await self._connection.fetchval("select pg_advisory_unlock($1, $2)", _CLASS, slot, timeout=5)
             self._free_since.pop(slot, None)
 
+    async def fence(self) -> int:
+        """A number that only grows. It is asked for on the slot's own connection, so whoever has lost the slot can
+        get none. Waits while the slot is being taken again."""
+        while True:
+            connection = self._connection
+            if connection is not None:
+                try:
+                    async with self._turn:
+                        return int(await connection.fetchval("select nextval('agent_fence')", timeout=5))
+                except _AWAY as error:
+                    log.warning("no fence yet", slot=self.slot, error=str(error))
+            await asyncio.sleep(RETRY_S)
+
     async def release(self) -> None:
         """Lets others have the slot; call it when nothing runs here any more."""
         connection, self._connection = self._connection, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,12 +13,14 @@ from services.predictor import store
 from services.predictor.domain import words
 from services.predictor.domain.accuracy import Fate, accuracy, fate_of
 from services.predictor.domain.partition import Revision
+from services.predictor.domain.trust import TrackRecord, believed
 from services.predictor.domain.watch import Reason
 from services.predictor.handlers.fold import Told
 from shared.contracts.base import CaseKind, Category
 from shared.contracts.decider import Decision, Verdict
 from shared.contracts.detector import Swept
 from shared.contracts.healer import Outcome, Result, SweepRequest
+from shared.contracts.learner import ForesightRecord
 from shared.contracts.predictor import Moment, Prediction, ValidateRequest, Validation
 from shared.outbox import Unit
 from shared.packs.book import PackBook, Placed
@@ -36,6 +38,14 @@ class Handlers:
     packs: PackBook
     schedules: bool
     retention_days: float
+    records: dict[tuple[str, str], TrackRecord] = field(default_factory=dict)
+    """By component and metric: how predictions came out, as the learner tells."""
+
+    async def came_true(self, _slug: str, record: ForesightRecord | None) -> None:
+        """For `bus.watch(ForesightRecord, …)`."""
+        if record is not None:
+            right = record.hits + record.prevented
+            self.records[record.component, record.metric] = TrackRecord(right, record.false_alarms)
 
     # ---- telemetry
 
@@ -82,7 +92,7 @@ class Handlers:
             eta_s=found.eta_s,
             eta_low_s=found.eta_low_s,
             eta_high_s=found.eta_high_s,
-            probability=found.probability,
+            probability=believed(found.probability, self.records.get((revision.component, revision.metric))),
             predicted_issue=limit.issue,
             signature=limit.signature,
             moment=Moment(said.moment.value) if self.schedules else Moment.WAIT,

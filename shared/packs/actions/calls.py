@@ -1,4 +1,4 @@
-"""HTTP calls and SQL statements."""
+"""HTTP calls, signed webhooks and SQL statements."""
 
 from __future__ import annotations
 
@@ -21,12 +21,35 @@ class HttpCall(Part):
     expect_status: tuple[int, ...] = (200, 201, 202, 204)
 
 
+class NatsRequest(Part):
+    """Asks the component over NATS; where, as whom and what may be asked stands in its `nats`."""
+
+    subject: Annotated[str, Field(pattern=r"^[^\s.*>]+(\.[^\s.*>]+)*$", max_length=200)]
+    payload: str | dict[str, str | int | float | bool] = ""
+    """Text as it is; a mapping is sent as JSON."""
+    expect: str | dict[str, str | int | float | bool] | None = None
+    """The reply as text; or what a reply in JSON must hold among other things. Without it any reply will do."""
+
+
 class RowBackup(Part):
     """Rows that a statement will change, kept whole before it does; the table needs a primary key."""
 
     table: TableName
     where: Annotated[str, Field(min_length=1, max_length=5_000)]
     """As in a query; the table's alias is `t`."""
+
+
+class WebhookPost(Part):
+    """A signed request to another system, as one to retry failed payments or to begin a campaign.
+
+    It is signed as the Standard Webhooks specification says, and carries the same `webhook-id` and `Idempotency-Key`
+    at every repetition: the receiver does what it asks for once.
+    """
+
+    url: str
+    secret: SecretRef
+    body: dict[str, str | int | float | bool] = {}
+    expect_status: tuple[int, ...] = (200, 201, 202, 204)
 
 
 class SqlStatement(Part):

@@ -12,10 +12,10 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from services.healer import app
-from services.healer.clients import files, process_actuators, processes, spawn
+from services.healer.clients import files, process_actuators, processes, redis_actuators, row_changes, spawn
 from services.healer.clients.processes import Identity
 from services.healer.settings import Settings
-from services.healer.workflows import durability, heal
+from services.healer.workflows import durability, preparing
 from services.healer.workflows.records import Record
 from shared.runtime import serve
 
@@ -47,7 +47,7 @@ def doom_durable_steps() -> None:
 
         return await real(step, kind, doomed)
 
-    durability.durable = heal.durable = durable
+    durability.durable = durable
 
 
 def doom_points() -> None:
@@ -66,7 +66,30 @@ def doom_points() -> None:
         process_actuators.processes.end = end
 
 
+def doom_data() -> None:
+    """Points within steps that keep data, change it, or put it back."""
+    for point, owner, name in (
+        ("copy kept", preparing.Toolbox, "_keep"),
+        ("rows committed", row_changes.RowChanges, "apply"),
+        ("rows put back", row_changes.RowChanges, "undo"),
+        ("keys deleted", redis_actuators, "_delete_as_seen"),
+        ("keys put back", redis_actuators, "_restore"),
+    ):
+        if point == DOOM:
+            setattr(owner, name, then_die(getattr(owner, name)))
+
+
+def then_die[**P, R](real: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    async def doomed(*args: P.args, **kwargs: P.kwargs) -> R:
+        done = await real(*args, **kwargs)
+        die()
+        return done
+
+    return doomed
+
+
 if __name__ == "__main__":
     doom_durable_steps()
     doom_points()
+    doom_data()
     serve(lambda: app.build(Settings(log_level="WARNING")))

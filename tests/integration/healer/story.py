@@ -221,7 +221,7 @@ class Listener:
     async def ask[T: BaseModel](self, verb: str, body: BaseModel, reply: type[T]) -> T:
         """A command of the gateway."""
         client = await self.platform.connect_nats("gateway")
-        message = await client.request(f"cmd.healer.{verb}", body.model_dump_json().encode(), timeout=5)
+        message = await client.request(f"cmd.healer.{verb}", body.model_dump_json().encode(), timeout=60)
         await client.close()
         assert not (message.headers or {}).get("Homeostat-Error"), message.headers
         return reply.model_validate_json(message.data)

@@ -54,7 +54,7 @@ async def idle_for_a_second(eventually: Eventually, step: EndIdleConnections, co
 async def works(connection: Connection) -> bool:
     try:
         await connection.execute("select 1")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
         return False
     return True
 

@@ -36,7 +36,7 @@ def run(component: str = "web", *, at: datetime = NOW, dry_run: bool = False) ->
     return Run(
         id=uuid4(), revision=1, case_id=uuid4(), case_kind="incident", component=component, pack="p",
         healing_strategy="mend", problem_signature="s", category="crash", confidence=0.9, dry_run=dry_run,
-        decision={}, status="queued", reason="", healing_actions=[], error_count_after=0, created_at=at,
+        practice=False, decision={}, status="queued", reason="", healing_actions=[], error_count_after=0, created_at=at,
     )  # fmt: skip
 
 

@@ -180,6 +180,14 @@ def test_bytes_that_neither_the_system_nor_the_fault_wrote_are_harmful() -> None
     assert verdicts(scenario(Expect.HEALED), run(), broken=BAD, config=WORSE).harmful
 
 
+def test_where_nothing_can_help_leaving_it_or_undoing_what_was_tried_is_right() -> None:
+    declared, id_ = scenario(Expect.HARMLESS), uuid4()
+    undone = run(result=Result.ROLLED_BACK, decision=id_)
+    assert verdicts(declared, [], starts={"orders": 1}).as_declared
+    assert verdicts(declared, undone, broken=BAD, config=BAD, at_rollback={str(id_): BAD}).as_declared
+    assert not verdicts(declared, run(), broken=BAD, config=GOOD).as_declared
+
+
 def test_escalated_means_tried_and_then_asked() -> None:
     declared = scenario(Expect.ESCALATED)
     assert verdicts(declared, [*run(result=Result.FAILED), question()]).as_declared
@@ -208,20 +216,21 @@ def test_there_are_at_least_forty_scenarios_of_every_family_and_their_names_diff
     assert 6 <= sum(one.quick for one in EVERY) <= 10
 
 
-@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.name)
-def test_a_scenario_names_components_and_playbooks_of_its_pack(one: Scenario) -> None:
-    shop = load_pack(Path("packs/shop.yaml"), {"data_dir": "/srv/shop"})
-    pack = Fleet("test").adapted()(suite_pack(shop))
-    adapted = one.pack(pack) if one.pack else pack
-    assert set(one.at) <= {*adapted.components, f"estate-{adapted.pack}"}
-    assert set(one.playbooks) <= set(adapted.playbooks)
-    for name in one.to_heal if one.expect is Expect.HEALED else ():
-        assert any(
-            not adapted.playbooks[book].components or name in adapted.playbooks[book].components
-            for book in one.playbooks
-        )
+@pytest.fixture(scope="module")
+def pack() -> Pack:
+    """The suite's, with everything that any act has in it."""
+    return Fleet("test").adapted()(suite_pack(load_pack(Path("packs/shop.yaml"), {"data_dir": "/srv/shop"})))
 
 
-def test_a_pack_that_is_written_out_whole_reads_back() -> None:
-    pack = suite_pack(load_pack(Path("packs/shop.yaml"), {"data_dir": "/srv/shop"}))
+def test_scenarios_name_components_and_playbooks_of_their_pack(pack: Pack) -> None:
+    for one in EVERY:
+        adapted = one.pack(pack) if one.pack else pack
+        assert set(one.at) <= {*adapted.components, f"estate-{adapted.pack}"}, one.name
+        assert set(one.playbooks) <= set(adapted.playbooks), one.name
+        for name in one.to_heal if one.expect is Expect.HEALED else ():
+            books = [adapted.playbooks[book] for book in one.playbooks]
+            assert any(not book.components or name in book.components for book in books), (one.name, name)
+
+
+def test_a_pack_that_is_written_out_whole_reads_back(pack: Pack) -> None:
     assert Pack.model_validate(pack.model_dump(mode="json", by_alias=True)) == pack

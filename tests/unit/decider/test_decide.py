@@ -475,7 +475,7 @@ def test_a_recommendation_becomes_a_question_with_a_plan_within_the_knobs_bounds
         kind=CaseKind.RECOMMENDATION,
         tuning=Tuning("timeout_ms", recommended, 0.2),
     )
-    ruling = ruled(tuned, target(knobs=(KNOB,), component=Component(process=None)))
+    ruling = ruled(tuned, target(knobs=(KNOB,), component=Component(process=None), health="healthy"))
     assert verdict(ruling) == (Verdict.ASK, Reason.PLAYBOOK_SEMI_AUTO, "tune-timeout-ms")
     assert ruling.option is not None
     step = ruling.option.spec.steps[0].file_set

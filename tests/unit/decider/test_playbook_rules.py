@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.decider.domain import Approval, Case, CaseKind, Reason, Requested, Result, Ruling, Target, Tried, Verdict
-from services.decider.domain.pacing import LEASE_MARGIN_S, lease_s
+from services.decider.domain.governor.leases import LEASE_MARGIN_S, lease_s
 from shared.packs import Category, Playbook
 from tests.unit.decider.scenes import RESTART, case, playbooks, ruled, target
 
@@ -141,4 +141,4 @@ def test_a_skipped_run_leaves_its_rung_of_the_ladder() -> None:
 def test_a_lease_covers_every_attempt_and_its_pauses() -> None:
     step = {"process.restart": {}, "timeout_s": 10, "retry": {"attempts": 3, "backoff_s": 2}}
     spec = Playbook.model_validate({"for": [Category.CRASH], "steps": [step], "validate": {"window_s": 5}})
-    assert lease_s(spec) == 4 * 10 + (2 + 4) + 5 + LEASE_MARGIN_S
+    assert lease_s(spec) == 4 * 10 + (2 + 4) + LEASE_MARGIN_S

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from decimal import Decimal
 
 import httpx
 import pytest
 
 from services.detector.clients import kernel
-from services.detector.clients.asking import Answer
+from services.detector.clients.asking import TRIES_WHILE_LATE, Answer, ask
 from services.detector.clients.docker import judge as judge_container
 from services.detector.clients.docker import state_figures
 from services.detector.clients.network import parse_query
@@ -24,6 +26,49 @@ from shared.packs import Pack
 from shared.packs.load import parse_pack
 from shared.packs.model import ExpectBody, Probe, SqlProbe
 from shared.packs.problems import PackError
+
+# ---- time-outs
+
+PROBE = Probe.model_validate({"component": "web", "timeout_ms": 60, "http": {"url": "http://127.0.0.1/"}})
+
+
+async def test_who_was_held_up_itself_asks_again_before_it_says_that_others_are_late() -> None:
+    asked = 0
+
+    async def question() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            time.sleep(0.2)  # noqa: ASYNC251 - the whole process stands still, as on a starved machine
+            await asyncio.sleep(0.01)
+        return ""
+
+    assert (await ask(PROBE, question)).result is CheckResult.OK
+    assert asked == 2
+
+
+async def test_who_never_answers_is_asked_once_and_a_process_that_stands_still_for_long_says_so_in_the_end() -> None:
+    asked = 0
+
+    async def silence() -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+        return ""
+
+    async def held_up() -> str:
+        nonlocal asked
+        asked += 1
+        time.sleep(0.2)  # noqa: ASYNC251
+        await asyncio.sleep(0.01)
+        return ""
+
+    assert (await ask(PROBE, silence)).result is CheckResult.TIMEOUT
+    assert asked >= 1
+    asked = 0
+    assert (await ask(PROBE, held_up)).result is CheckResult.TIMEOUT
+    assert asked == TRIES_WHILE_LATE
+
 
 # ---- HTTP
 

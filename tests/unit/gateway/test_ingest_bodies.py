@@ -35,7 +35,7 @@ def test_gzip_of_several_members_is_one_body() -> None:
     assert inflate(gzip.compress(b"one") + gzip.compress(b"two"), MOST) == b"onetwo"
 
 
-@pytest.mark.parametrize("bomb", [gzip.compress(b"0" * 10**7), gzip.compress(b"0" * 9_999) * 2])
+@pytest.mark.parametrize("bomb", [gzip.compress(b"0" * 10**7), gzip.compress(b"0" * 9_999) * 2], ids=["one", "two"])
 def test_a_gzip_bomb_is_refused(bomb: bytes) -> None:
     with pytest.raises(TooLargeError, match="more than 10000 bytes"):
         inflate(bomb, MOST)
@@ -46,7 +46,9 @@ def test_a_snappy_block_that_claims_to_be_huge_is_refused_by_its_header() -> Non
         unsnap(varint(0xFFFF_FFFF) + b"\x00a", MOST)
 
 
-@pytest.mark.parametrize("cut", [b"", gzip.compress(b"abc")[:-4], gzip.compress(b"abc") + b"tail"])
+@pytest.mark.parametrize(
+    "cut", [b"", gzip.compress(b"abc")[:-4], gzip.compress(b"abc") + b"tail"], ids=["empty", "short", "long"]
+)
 def test_torn_gzip_is_malformed(cut: bytes) -> None:
     with pytest.raises(MalformedError):
         inflate(cut, MOST)

@@ -12,10 +12,11 @@ from services.gateway.handlers.events import summary
 from services.gateway.handlers.narrate import RECORDED, narrate, narrate_all
 from shared.contracts.base import CaseEvent, CaseKind, Category, Severity
 from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import DetectionMethod, Incident, Observation, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import ManualRequest
-from shared.contracts.healer import Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
+from shared.contracts.healer import Message, Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
 
@@ -194,6 +195,35 @@ def recovered() -> ProviderRecovered:
     )
 
 
+def overridden() -> Overridden:
+    return Overridden(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        signature="bad-config",
+        was=Verdict.EXECUTE,
+        was_playbook="restart",
+        verdict=Verdict.ABSTAIN,
+        by="ann",
+        reason="a deployment is on",
+        applied=True,
+    )
+
+
+def message() -> Message:
+    return Message(
+        at=NOW,
+        component="payments",
+        case_id=CASE,
+        decision_id=DECISION,
+        playbook="tell",
+        channel="ops",
+        severity=Severity.WARNING,
+        text="the retry has begun",
+    )
+
+
 ONE_OF_EACH: list[CaseEvent] = [
     incident(),
     diagnosis(),
@@ -205,6 +235,8 @@ ONE_OF_EACH: list[CaseEvent] = [
     request(),
     route_changed(),
     recovered(),
+    overridden(),
+    message(),
 ]
 
 

@@ -9,21 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from services.learner.domain import (
+from services.learner.domain.knowledge import Tally, confidence_shift, slug
+from services.learner.domain.outcomes import (
     Attempt,
     End,
-    Tally,
     Validated,
     brier,
-    confidence_shift,
     is_attempt,
     learning_curve,
     lesson,
-    proposed_threshold,
     quality,
-    slug,
     validated,
 )
+from services.learner.domain.thresholds import proposed_threshold
 from shared.contracts.base import Token
 
 attempts = st.lists(st.builds(Attempt, st.floats(0, 1), st.booleans()), max_size=200)

@@ -108,7 +108,7 @@ def is_reached(scenario: Scenario, events: Sequence[CaseEvent]) -> bool:
             return any(isinstance(e, Outcome) and e.result is Result.ROLLED_BACK for e in events)
         case Expect.ASKED | Expect.ESCALATED:
             return bool(_asks(scenario, events))
-        case Expect.UNTOUCHED:
+        case Expect.UNTOUCHED | Expect.HARMLESS:
             return False
 
 
@@ -126,6 +126,8 @@ def _missing(trial: Trial, outcomes: Sequence[Outcome]) -> list[str]:
     found: list[str] = []
     if scenario.expect is Expect.UNTOUCHED:
         return found
+    if scenario.expect is Expect.HARMLESS:
+        return [] if trial.after.config == trial.broken.config else ["what was tried was not undone"]
     if not is_reached(scenario, trial.events):
         said = ", ".join(f"{o.playbook} on {o.component} {o.result}" for o in outcomes) or "no run ended"
         found.append(f"not {scenario.expect} within {scenario.within_s:g} s ({said}{_last_word(trial)})")

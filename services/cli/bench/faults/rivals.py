@@ -4,15 +4,17 @@ policy. Crash → started (the successor announces itself) and → serving (it a
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import random
 import shutil
+import signal
 import sys
 import sysconfig
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -39,6 +41,7 @@ AFTER_A_REPAIR_S = 17.0
 ENGINE_FORGETS_S = 11.0
 """The engine waits longer before each restart, until a container has run for ten seconds."""
 MONIT_SETTLES_S = 3.0
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class RivalError(Exception):
@@ -59,12 +62,13 @@ class Times:
         return Row(what, figures)
 
 
-async def crash(settings: Settings, kill: Callable[[], None], times: Times) -> None:
-    """One crash, watched until the component serves again. Raises RivalError when it doesn't."""
+async def crash(settings: Settings, pid: int, times: Times) -> None:
+    """SIGKILL, watched until the component serves again. Raises RivalError when it doesn't."""
     before = _starts(settings)
     began = time.perf_counter()
-    kill()
+    os.kill(pid, signal.SIGKILL)
     while _starts(settings) == before:
+        _reap(pid)
         await _wait(began)
     times.started_s.append(time.perf_counter() - began)
     while not await asyncio.to_thread(supervise.answers, settings, COMPONENT, "/healthz", 2.0):
@@ -83,11 +87,24 @@ def _starts(settings: Settings) -> int:
     return settings.starts_file.stat().st_size
 
 
-def _kill(settings: Settings) -> None:
+def _pid(settings: Settings) -> int:
     process = supervise.find(settings, COMPONENT)
     if process is None:
         raise RivalError(f"{COMPONENT} does not run")
-    process.kill()
+    return process.pid
+
+
+def _reap(pid: int) -> None:
+    """As a zombie it would keep its pid, and a supervisor that looks at pids would wait for ever."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _adopt_orphans() -> None:
+    """What a supervisor starts and lets go becomes this process's child, to be reaped here: in a container the first
+    process often reaps nobody."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise RivalError(f"orphans can't be adopted: {os.strerror(ctypes.get_errno())}")
 
 
 async def homeostat(shop: Shop, crashes: int = CRASHES) -> Times:
@@ -95,7 +112,7 @@ async def homeostat(shop: Shop, crashes: int = CRASHES) -> Times:
     times = Times()
     for _ in range(crashes):
         await asyncio.sleep(AFTER_A_REPAIR_S)
-        await crash(shop.settings, lambda: _kill(shop.settings), times)
+        await crash(shop.settings, _pid(shop.settings), times)
     return times
 
 
@@ -106,7 +123,7 @@ async def monit(shop: Shop, folder: Path, crashes: int = CRASHES) -> Times:
     async with _monit(shop.settings, folder):
         for _ in range(crashes):
             await asyncio.sleep(MONIT_SETTLES_S + phases.random())
-            await crash(shop.settings, lambda: _kill(shop.settings), times)
+            await crash(shop.settings, _pid(shop.settings), times)
     return times
 
 
@@ -114,7 +131,9 @@ async def monit(shop: Shop, folder: Path, crashes: int = CRASHES) -> Times:
 async def _monit(settings: Settings, folder: Path) -> AsyncIterator[None]:
     """In the foreground, with a configuration and a state of its own, for as long as it is needed."""
     control = _monit_control(settings, folder)
-    process = await asyncio.create_subprocess_exec("monit", "-I", "-c", str(control), stdout=asyncio.subprocess.DEVNULL)
+    _adopt_orphans()
+    nowhere = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec("monit", "-I", "-c", str(control), stdout=nowhere, stderr=nowhere)
     try:
         yield
     finally:
@@ -123,12 +142,14 @@ async def _monit(settings: Settings, folder: Path) -> AsyncIterator[None]:
 
 
 def _monit_control(settings: Settings, folder: Path) -> Path:
-    """It gives what it starts hardly any environment, hence the script."""
+    """It gives what it starts hardly any environment, and looks at nothing else before that has ended: hence a script
+    that lets the program go."""
     folder.mkdir(mode=0o700)
     script, control = folder / "start", folder / "monitrc"
     command = [sys.executable, "-m", "examples.shop", "serve", COMPONENT]
     command += ["--data-dir", str(settings.data_dir), "--base-port", str(settings.base_port)]
-    script.write_text(f"#!/bin/sh\ncd {ROOT} && exec env PYTHONPATH={ROOT} {' '.join(command)}\n")
+    start = f"PYTHONPATH={ROOT} setsid {' '.join(command)} </dev/null >{folder}/out 2>&1 &"
+    script.write_text(f"#!/bin/sh\ncd {ROOT} && {start}\n")
     script.chmod(0o700)
     control.write_text(
         f"set daemon 1\nset log {folder}/log\nset pidfile {folder}/pid\nset idfile {folder}/id\n"
@@ -162,7 +183,7 @@ async def restart_policy(folder: Path, port: int, crashes: int = CRASHES) -> Tim
         for _ in range(crashes):
             await asyncio.sleep(ENGINE_FORGETS_S)
             pid = int((await asyncio.to_thread(state_of, name))["Pid"])
-            await crash(settings, lambda pid=pid: os.kill(pid, 9), times)  # type: ignore[misc]
+            await crash(settings, pid, times)
     finally:
         await asyncio.to_thread(docker, "rm", "--force", name)
     return times

@@ -22,6 +22,8 @@ class Expect(StrEnum):
     HEALED = "healed"
     UNTOUCHED = "untouched"
     """Nothing is acted on; asking a person is allowed."""
+    HARMLESS = "harmless"
+    """Nothing can help: it is left alone, or what is tried is undone, byte for byte."""
     ASKED = "asked"
     """A person is asked, and nothing is acted on."""
     ROLLED_BACK = "rolled back"

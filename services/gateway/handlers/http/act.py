@@ -21,11 +21,19 @@ from shared.contracts.decider import Answer, Answered, Simulated, Verb
 from shared.contracts.detector import Swept
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import (
+    AgentList,
+    AgentState,
     Backup,
     Backups,
+    ListAgents,
     ListBackups,
+    ListPractices,
+    PracticeReport,
+    Practices,
+    PracticesBegun,
     Rollback,
     RolledBack,
+    StartPractice,
     SweepRequest,
     VerifiedBackups,
     VerifyBackups,
@@ -203,6 +211,41 @@ async def _sweep(deps: Deps, service: str, by: str, timeout_s: float) -> schemas
         ok, summary = False, str(error) or f"the {service} did not answer in time"
     duration_ms = round((time.perf_counter() - asked) * 1000, 1)
     return schemas.PhaseReport(service=service, ok=ok, looked_at=looked_at, summary=summary, duration_ms=duration_ms)
+
+
+# ---- agents
+
+
+@router.get("/api/healing/agents", tags=["observe"])
+async def list_agents(deps: Wired, _bearer: Viewer) -> Listing[AgentState]:
+    """Agents on other hosts: who is there, who is away, and what each lets be done."""
+    return Listing(data=list((await deps.bus.request("healer", "agents", ListAgents(), AgentList)).agents))
+
+
+# ---- practice
+
+
+@router.get("/api/healing/practice", tags=["observe"])
+async def list_practices(
+    deps: Wired,
+    _bearer: Viewer,
+    playbook: Annotated[str | None, Query(max_length=64, description="Only of this playbook.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Listing[PracticeReport]:
+    """What was practised, with the evidence, newest first."""
+    asked = ListPractices(playbook=playbook, limit=limit)
+    return Listing(data=list((await deps.bus.request("healer", "practices", asked, Practices)).practices))
+
+
+@router.post("/api/healing/practice", status_code=202, tags=["act"])
+async def practise(
+    deps: Wired, request: Request, bearer: Operator, body: schemas.PracticeBody
+) -> Success[PracticesBegun]:
+    """Has playbooks practised on their practice targets: there and back, and the states compared."""
+    async with audited(deps, request, bearer, body.playbook or "all", {"pack": body.pack or "all"}):
+        asked = StartPractice(playbook=body.playbook, pack=body.pack, by=bearer.name)
+        begun = await deps.bus.request("healer", "practice", asked, PracticesBegun)
+    return Success(data=begun)
 
 
 # ---- backups

@@ -17,8 +17,10 @@ from services.gateway.handlers.http import (
     alerts,
     decisions,
     healing,
+    learning,
     live,
     logs,
+    notices,
     observe,
     otlp,
     packs,
@@ -28,6 +30,8 @@ from services.gateway.handlers.http import (
     schemas,
     silences,
     situations,
+    slack,
+    thresholds,
     trust,
 )
 from services.gateway.handlers.http.deps import Deps
@@ -48,9 +52,10 @@ from shared.bus.delivery import is_infrastructure
 DESCRIPTION = """\
 Homeostat's HTTP door: what is watched, what was seen, concluded, decided and done, and the answers of people to it.
 
-Every path but `/livez` and `/readyz` needs a token (`Authorization: Bearer …`) of a role: `viewer` reads, `sender`
-reports, `operator` acts, `admin` also manages packs and tokens. Answers come as `{"status": "success", "data": …}`,
-lists with `next_cursor`; everything else is `application/problem+json` with what, where and how to mend it.
+Every path but `/livez`, `/readyz` and Slack's own, whose requests are signed, needs a token (`Authorization: Bearer …`)
+of a role: `viewer` reads, `sender` reports, `operator` acts, `admin` also manages packs and tokens. Answers come as
+`{"status": "success", "data": …}`, lists with `next_cursor`; everything else is `application/problem+json` with what,
+where and how to mend it.
 """
 _TAGS: list[dict[str, Any]] = [
     {"name": "observe", "description": "Looking: any role."},
@@ -96,6 +101,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         reports.router,
         act.router,
         silences.router,
+        notices.router,
+        slack.router,
         packs.router,
         playbooks.router,
         healing.router,
@@ -104,8 +111,8 @@ def create_api(deps: Deps | None = None, version: str = "1") -> FastAPI:
         admin.router,
     ):
         app.include_router(router)
-    app.include_router(decisions.router)
-    app.include_router(trust.router)
+    for router in (decisions.router, learning.router, thresholds.router, trust.router):
+        app.include_router(router)
     for router in (remote_write.router, alertmanager.router, cloudevents.router, otlp.router):
         app.include_router(router)
     return app

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 
 from services.gateway.handlers.http.deps import Viewer, Wired
 from services.gateway.handlers.http.schemas import Success
+from shared.contracts.base import Token
 from shared.contracts.decider import (
     Calibration,
     CalibrationRequest,
@@ -19,7 +20,8 @@ from shared.contracts.decider import (
     Simulate,
     Simulated,
 )
-from shared.contracts.governance import Explain, Explained
+from shared.contracts.decider_governance import Explain, Explained
+from shared.contracts.decider_governor import GovernorRequest, GovernorState
 
 router = APIRouter()
 
@@ -69,3 +71,9 @@ async def explain_decision(deps: Wired, _bearer: Viewer, decision_id: UUID | Non
 async def replay_decisions(deps: Wired, _bearer: Viewer, body: Replay) -> Success[Replayed]:
     """What other rules would have done with recorded decisions, and what that is worth. Nothing is touched."""
     return Success(data=await deps.bus.request("decider", "replay", body, Replayed, LOOK_BACK_TIMEOUT_S))
+
+
+@router.get("/api/autonomous/governor", tags=["observe"])
+async def get_governor(deps: Wired, _bearer: Viewer, pack: Token | None = None) -> Success[GovernorState]:
+    """Who acts where under which lease, what is left of every budget, and what forbids acting now."""
+    return Success(data=await deps.bus.request("decider", "governor", GovernorRequest(pack=pack), GovernorState))

@@ -184,6 +184,7 @@ def _refuse_collisions(pack: Pack, heads: Sequence[PackRow]) -> None:
 
 
 async def put_version(deps: Deps, unit: Unit, name: str, version: int, by: str, body: Body | None) -> None:
+    """The next version of a pack; None takes it out of force. The lock of packs must be held."""
     row = await packs.add_version(unit.session, name, version, unit.now, by, body)
     unit.emit(_applied(deps, row))
 

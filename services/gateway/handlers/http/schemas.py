@@ -14,6 +14,7 @@ from shared.contracts.base import CaseKind, Token
 from shared.contracts.decider import Decision, Simulate, Simulated
 from shared.contracts.detector import HealthStatus, Incident
 from shared.contracts.healer import Outcome, RunProgress
+from shared.contracts.learner import ThresholdProposal
 from shared.contracts.predictor import Prediction
 
 
@@ -207,6 +208,13 @@ class HealBody(BaseModel):
     )
 
 
+class PracticeBody(BaseModel):
+    """Which playbook is to be practised; without one, every one that says how."""
+
+    playbook: Token | None = None
+    pack: Token | None = None
+
+
 class Requested(BaseModel):
     case_id: UUID
     trace: str = Field(description="Path at which the story of this request can be followed.")
@@ -328,6 +336,48 @@ class PackDetail(PackSummary):
     body: dict[str, JsonValue] | None
 
 
+# ---- what was learned
+
+
+LONGEST_LINE = 4_096
+
+
+class ThresholdBody(BaseModel):
+    proposal_id: UUID = Field(description="Of a proposal, as `GET` gives it.")
+
+
+class ThresholdChange(BaseModel):
+    id: UUID
+    proposal_id: UUID
+    pack: Token
+    playbook: Token
+    before: float | None = Field(description="The playbook's own; null: it had the policy's.")
+    after: float
+    version: int = Field(description="Of the pack, that brought it.")
+    proposal: ThresholdProposal = Field(description="What was expected of it when it was applied.")
+    applied_by: str
+    applied_at: AwareDatetime
+    undone_by: str | None
+    undone_at: AwareDatetime | None
+
+
+class ThresholdsReport(BaseModel):
+    proposals: list[ThresholdProposal]
+    looked_at: int = Field(description="Playbooks with decisions that only the threshold decided.")
+    changes: list[ThresholdChange] = Field(description="Proposals that were applied, newest first.")
+
+
+class RefusedLine(BaseModel):
+    line: int = Field(description="Its number in the body, from 1.")
+    reason: str
+
+
+class KnowledgeImport(BaseModel):
+    added: int
+    known: int = Field(description="Runs that were known already: they count once.")
+    refused: list[RefusedLine]
+
+
 # ---- administering
 
 
@@ -381,3 +431,28 @@ class DeadLetterView(BaseModel):
     reason: str
     stored_at: AwareDatetime | None
     body: str = Field(description="The first characters of the message.")
+
+
+class NotificationInfo(BaseModel):
+    """One thing told, or to be told, on one channel."""
+
+    id: UUID
+    pack: str
+    channel: str
+    kind: str
+    severity: str
+    component: str
+    case_id: UUID
+    title: str
+    state: str
+    attempts: int
+    error: str
+    created_at: AwareDatetime
+    sent_at: AwareDatetime | None
+
+
+class ChannelBody(BaseModel):
+    """The channel to try."""
+
+    channel: Token
+    pack: Token | None = None

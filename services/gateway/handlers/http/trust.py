@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 
 from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Admin, Deps, Operator, Viewer, Wired, audited
 from services.gateway.handlers.http.schemas import Success
 from services.gateway.store.access import Bearer
 from shared.contracts.base import Token
-from shared.contracts.governance import (
+from shared.contracts.decider_governance import (
     Accuracy,
     AccuracyRequest,
     Autonomy,
@@ -19,14 +19,20 @@ from shared.contracts.governance import (
     AutonomyStanding,
     Credit,
     CreditRequest,
+    DecisionModel,
+    DecisionModels,
+    ModelsRequest,
     Overridden,
     Override,
     SetAutonomy,
+    Train,
+    UseModel,
 )
 from shared.packs.model import Mode
 
 router = APIRouter()
 
+TRAINING_TIMEOUT_S = 30.0
 Days = Annotated[float, Query(gt=0, le=3_650)]
 
 
@@ -83,3 +89,26 @@ async def get_credit(deps: Wired, _bearer: Viewer, days: Days = 365) -> Success[
 async def get_accuracy(deps: Wired, _bearer: Viewer, days: Days = 365) -> Success[Accuracy]:
     """How often decisions were right, and how many needed a person, from what was recorded alone."""
     return Success(data=await deps.bus.request("decider", "accuracy", AccuracyRequest(days=days), Accuracy))
+
+
+@router.get("/api/autonomous/models", tags=["observe"])
+async def list_models(deps: Wired, _bearer: Viewer) -> Success[DecisionModels]:
+    """Versions of the model of confidence: what each was made from, and how it was judged."""
+    return Success(data=await deps.bus.request("decider", "models", ModelsRequest(), DecisionModels))
+
+
+@router.post("/api/autonomous/train", tags=["administer"])
+async def train_model(deps: Wired, request: Request, bearer: Admin, body: Train) -> Success[DecisionModel]:
+    """Fits a model of confidence to recorded runs and judges it on later ones; in force only if it is better."""
+    async with audited(deps, request, bearer, "confidence", {"activate": str(body.activate)}):
+        done = await deps.bus.request("decider", "train", body, DecisionModel, TRAINING_TIMEOUT_S)
+    return Success(data=done)
+
+
+@router.post("/api/autonomous/models/{version}/activate", tags=["administer"])
+async def activate_model(
+    deps: Wired, request: Request, bearer: Admin, version: Annotated[int, Path(ge=0)]
+) -> Success[DecisionModels]:
+    """Puts a version in force, or goes back to a former one; 0 is the model that comes with Homeostat."""
+    async with audited(deps, request, bearer, f"confidence {version}", {}):
+        return Success(data=await deps.bus.request("decider", "use-model", UseModel(version=version), DecisionModels))

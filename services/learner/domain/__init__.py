@@ -1,0 +1,1 @@
+"""What the learner makes of outcomes, free of bus, database and clock."""

@@ -1,0 +1,32 @@
+"""The learner's tables and queries."""
+
+from services.learner.store import alarms, foretold, knowledge, models, outcomes, people
+from services.learner.store.tables import (
+    AlarmRow,
+    Base,
+    DecisionRow,
+    FeedbackRow,
+    ForetoldRow,
+    KnowledgeRow,
+    LabelRow,
+    ModelRow,
+    OutcomeRow,
+)
+
+__all__ = [
+    "AlarmRow",
+    "Base",
+    "DecisionRow",
+    "FeedbackRow",
+    "ForetoldRow",
+    "KnowledgeRow",
+    "LabelRow",
+    "ModelRow",
+    "OutcomeRow",
+    "alarms",
+    "foretold",
+    "knowledge",
+    "models",
+    "outcomes",
+    "people",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 
 from services.healer.clients import archives, files
 from services.healer.clients.archives import ArchiveError, ArchiveWriter
-from services.healer.workflows.restoring import put_back
+from services.healer.clients.files import FileCopy
+from services.healer.clients.remote import Agents, Places
+from services.healer.workflows import restoring
+from services.healer.workflows.records import Restored
 
 NAMES = ("a.toml", "b.toml", "sub/c.ini", "sub/d")
 plain = st.tuples(st.just("file"), st.binary(max_size=200), st.sampled_from([0o600, 0o640, 0o644, 0o755, 0o4750]))
@@ -54,6 +58,19 @@ def _picture(root: Path) -> Iterator[tuple[str, str, bytes, int]]:
             yield name, "", path.read_bytes(), path.stat().st_mode & 0o7777
 
 
+async def nobody(_subject: str, _body: bytes, _timeout_s: float) -> bytes | None:
+    return None
+
+
+async def no_fence() -> int:
+    return 0
+
+
+def put_back(copies: list[FileCopy]) -> Restored:
+    """On this host."""
+    return asyncio.run(restoring.put_back(Places(Agents(nobody, no_fence)), copies, {}, ()))
+
+
 def has_loop(root: Path) -> bool:
     return any((root / name).is_symlink() and not _resolves(root / name) for name in NAMES)
 
@@ -83,10 +100,10 @@ def test_a_tree_comes_back_byte_by_byte_and_mode_by_mode(
         build(root, after)
         if has_loop(root):
             return
-        restored = put_back(kept, {}, ())
+        restored = put_back(kept)
         assert restored.errors == ()
         assert picture(root) == seen
-        assert put_back(kept, {}, ()).paths == (), "a repetition finds nothing to do"
+        assert put_back(kept).paths == (), "a repetition finds nothing to do"
         assert not list(root.rglob(".*.tmp"))
 
 
@@ -95,7 +112,7 @@ def test_a_backup_of_before_links_were_kept_leaves_a_link_as_it_is(tmp_path: Pat
     (tmp_path / "web.toml").symlink_to("real")
     now = files.read(str(tmp_path / "web.toml")).state
     old = files.FileState(now.path, files.digest(b"old"), now.mode, now.uid, now.gid, link=None)
-    assert put_back([files.FileCopy(old, b"old")], {}, ()).errors == ()
+    assert put_back([FileCopy(old, b"old")]).errors == ()
     assert (tmp_path / "web.toml").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"old"
 
@@ -108,7 +125,7 @@ def test_the_owner_comes_back(tmp_path: Path) -> None:
     kept = files.read(str(path))
     path.unlink()
     path.write_bytes(b"two")
-    assert put_back([kept], {}, ()).errors == ()
+    assert put_back([kept]).errors == ()
     assert (path.stat().st_uid, path.stat().st_gid, path.read_bytes()) == (1234, 4321, b"one")
 
 

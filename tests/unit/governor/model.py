@@ -147,7 +147,7 @@ class Replica:
             toolbox=toolbox,
             preparing=Preparing(notes, toolbox, timedelta(seconds=900)),
             acting=Acting(notes, self.clock, self.errors.errors_of, self.guard),
-            restoring=Restoring(notes),
+            restoring=Restoring(notes, toolbox),
             finishing=finishing,
         )
         self.units = units

@@ -112,6 +112,26 @@ async def test_every_outcome_counts_once_on_any_number_of_replicas(world: World,
     assert len(found.curve) == 10
 
 
+async def test_replicas_that_hear_the_same_in_another_order_do_not_block_each_other(
+    world: World, eventually: Eventually
+) -> None:
+    """Each unit of work handles many events, so locks by case and pair would be taken in any order."""
+    runs = [outcome(minute=minute) for minute in range(60)]
+    again = [run.model_copy(update={"id": uuid4()}) for run in runs[::-1]]
+    await asyncio.gather(*(world.publish(run, repeated) for run, repeated in zip(runs, again, strict=True)))
+    await eventually(world.runs(60))
+
+    async def is_handled() -> bool:
+        consumer = await world.client.jetstream().consumer_info("EVENTS", "learner-healer-outcome-v1")
+        return (consumer.num_pending, consumer.num_ack_pending) == (0, 0)
+
+    await eventually(is_handled)
+    connection = await world.platform.connect_postgres()
+    query = "select deadlocks from pg_stat_database where datname = current_database()"
+    assert await connection.fetchval(query) == 0
+    await connection.close()
+
+
 async def test_a_change_of_the_truth_is_noticed_and_told_once(world: World, eventually: Eventually) -> None:
     drifts = await world.client.jetstream().subscribe("learner.drift.v1.>", ordered_consumer=True)
     for minute in range(20):

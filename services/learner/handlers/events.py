@@ -9,7 +9,7 @@ from services.learner.domain.outcomes import End, is_attempt, validated
 from services.learner.domain.suggestions import Answer
 from services.learner.handlers.learning import NAMESPACE, Learning
 from services.learner.handlers.senses import Senses
-from services.learner.store import outcomes, people
+from services.learner.store import outcomes, people, turn
 from shared.contracts.decider import Decision, Verdict
 from shared.contracts.healer import Outcome
 from shared.contracts.ingest import ExternalOutcome
@@ -26,7 +26,7 @@ class Handlers:
     async def came_out(self, outcome: Outcome, unit: Unit) -> None:
         """Records a run once, and what it adds to what is known."""
         end = End(outcome.result.value)
-        await outcomes.hold_case(unit.session, outcome.case_id)
+        await turn.take(unit.session)
         label = await people.label_of(unit.session, outcome.case_id)
         said = label.success if label is not None and label.at >= outcome.finished_at else None
         placed = self.packs.component(outcome.component)
@@ -38,7 +38,7 @@ class Handlers:
 
     async def was_seen(self, event: ExternalOutcome, unit: Unit) -> None:
         """Somebody who saw it says what came of a case: that counts before the validation."""
-        await outcomes.hold_case(unit.session, event.case_id)
+        await turn.take(unit.session)
         await people.save_label(unit.session, event)
         run = await outcomes.last_run(unit.session, event.case_id)
         if run is None or run.timestamp > event.at:
@@ -48,6 +48,7 @@ class Handlers:
 
     async def decided(self, decision: Decision, unit: Unit) -> None:
         """Keeps a decision's answer; what a person says against or for it is a lesson."""
+        await turn.take(unit.session)
         asked = decision.verdict is Verdict.ASK
         answer = _answer(decision)
         if not await people.save_decision(unit.session, decision, asked=asked, answer=answer.value):

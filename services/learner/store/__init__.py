@@ -1,6 +1,6 @@
 """The learner's tables and queries."""
 
-from services.learner.store import alarms, foretold, knowledge, models, outcomes, people
+from services.learner.store import alarms, foretold, knowledge, models, outcomes, people, turn
 from services.learner.store.tables import (
     AlarmRow,
     Base,
@@ -29,4 +29,5 @@ __all__ = [
     "models",
     "outcomes",
     "people",
+    "turn",
 ]

@@ -51,13 +51,12 @@ async def save(session: AsyncSession, incident: Incident, budget: float | None, 
 
 
 async def over_since(session: AsyncSession, before: datetime, most: int = 200) -> Sequence[AlarmRow]:
-    """Alarms that were over at a time and are not judged yet; nobody else judges them meanwhile."""
+    """Alarms that were over at a time and are not judged yet."""
     query = (
         select(AlarmRow)
         .where(AlarmRow.judged == "", AlarmRow.resolved_at.is_not(None), AlarmRow.resolved_at <= before)
         .order_by(AlarmRow.resolved_at)
         .limit(most)
-        .with_for_update(skip_locked=True)
     )
     return (await session.scalars(query)).all()
 

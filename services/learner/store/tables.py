@@ -95,7 +95,7 @@ class FeedbackRow(Base):  # type: ignore[misc, valid-type]
 
 
 class KnowledgeRow(Base):  # type: ignore[misc, valid-type]
-    """What was last published of a pair; its lock keeps two replicas from counting at once."""
+    """What was last published of a pair."""
 
     __tablename__ = "knowledge"
 

@@ -71,6 +71,8 @@ class Unmet:
 
     name: str
     why: str
+    known: bool = True
+    """False: it could not be evaluated, as while nobody has reported a metric."""
 
     @property
     def words(self) -> str:
@@ -88,7 +90,7 @@ def first_unmet(conditions: Sequence[Condition], seen: Surroundings, errors: Err
     for one in conditions:
         held = condition_holds(one.that, context)
         if not held:
-            return Unmet(one.name, held.error or one.that)
+            return Unmet(one.name, held.error or one.that, known=not held.error)
     return None
 
 

@@ -37,6 +37,8 @@ from shared.outbox import Unit
 log = structlog.get_logger()
 
 POLL_S = 0.2
+LOOK_AGAIN_S = 0.5
+"""Pause between looks at a window that has ended without evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +129,23 @@ class Acting:
             if left_s <= 0 or doomed(errors, allowed):
                 break
             await asyncio.sleep(min(left_s, POLL_S))
+        judged, known = await self._judged(decision, window, baseline)
+        while not known and self.clock() < end + PATIENCE:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            judged, known = await self._judged(decision, window, baseline)
+        return judged
+
+    async def _judged(self, decision: Decision, window: Window, baseline: Reading) -> tuple[Judged, bool]:
+        """What the second half has shown so far, and whether that is all that is asked: what nobody has told yet may
+        still be on its way, as a metric that is reported twice a minute."""
+        allowed = plan_of(decision).spec.validation.error_count_after
         cleared = await self._cleared(decision, window)
-        while cleared is Cleared.UNSEEN and not doomed(errors, allowed) and self.clock() < end + PATIENCE:
-            await asyncio.sleep(POLL_S)
-            cleared = await self._cleared(decision, window)
-            errors = self._errors_since(decision.component, baseline)
-        reason = verdict(cleared, errors, allowed)
+        errors = self._errors_since(decision.component, baseline)
+        reason, known = verdict(cleared, errors, allowed), cleared is not Cleared.UNSEEN or doomed(errors, allowed)
         detail = f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
         if reason is Reason.HEALED and (unmet := await self._criterion(decision, window, baseline, errors, cleared)):
-            reason, detail = Reason.CRITERION_NOT_MET, f"{unmet.words}; {detail}"
-        return Judged(reason=reason, errors=errors, detail=detail)
+            reason, detail, known = Reason.CRITERION_NOT_MET, f"{unmet.words}; {detail}", unmet.known
+        return Judged(reason=reason, errors=errors, detail=detail), known
 
     async def _criterion(
         self, decision: Decision, window: Window, baseline: Reading, errors: int, cleared: Cleared

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 
 from services.healer.app import build
 from services.healer.clients import files
+from services.healer.clients.remote import Agents, Places
 from services.healer.handlers import Archiving, BackupHandlers
 from services.healer.settings import Settings
 from services.healer.store import backups
@@ -27,6 +28,14 @@ from tests.conftest import Platform
 JANUARY = datetime(2026, 1, 14, 12, tzinfo=UTC)
 
 
+async def nobody(_subject: str, _body: bytes, _timeout_s: float) -> bytes | None:
+    return None
+
+
+async def no_fence() -> int:
+    return 0
+
+
 class House:
     """A store, a folder of archives, and a time that the test sets."""
 
@@ -38,7 +47,9 @@ class House:
         self.units.clock = lambda: self.now
         self.vault = Vault(folder / "archives")
         self.archiving = Archiving(self.vault, timedelta(days=30), timedelta(days=365))
-        self.handlers = BackupHandlers(Journal(self.units), uuid4, self.vault)
+        self.handlers = BackupHandlers(
+            Journal(self.units), Places(Agents(nobody, no_fence)), uuid4, lambda: False, self.vault
+        )
         self.file = folder / "web.toml"
 
     async def keep(self, name: str, content: bytes) -> None:

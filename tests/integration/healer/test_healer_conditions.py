@@ -148,6 +148,8 @@ async def test_a_step_goes_back_by_the_action_that_the_playbook_names_or_not_at_
     spec = playbook(stays, restart, parameters=PARAMETERS, backup=[], validate={"window_s": 0.4, "clear": "incident"})
     order = decision(world, spec, case_id=case)
     await listener.publish(order)
+    await listener.recorded(order.decision_id, "settle")
+    await listener.publish(incident(case, world.name, 2))  # still seen bad in the second half
     outcome = await listener.outcome(order.decision_id)
     assert (outcome.result, world.running()) == (Result.ROLLED_BACK, [])
     assert world.config.read_bytes() == CHANGED, "the playbook wants this step left as it is"

@@ -70,6 +70,12 @@ def trouble_of_two_of_a_group(life: Life) -> None:
     begins(life, "a", "b")
 
 
+def a_diagnosis_that_overtakes_its_incident(life: Life) -> None:
+    begins(life, "a")
+    life.trouble_comes_or_goes("d", "crash", ends=False)
+    life.a_message_arrives(2, FIRST, again=False)  # the incident lies on the bus for decider and healer
+
+
 def trouble_that_comes_back(life: Life) -> None:
     for _ in range(2):
         begins(life, "a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from hashlib import sha256
@@ -131,6 +132,18 @@ def _make(wanted: FileCopy, link: str | None, now: FileState) -> None:
         target.unlink(missing_ok=True)
     if target.parent.is_dir():
         _sync_directory(target.parent)
+
+
+def inwards(copies: Sequence[FileCopy]) -> list[FileCopy]:
+    """Links after what they lead to: what is written through a link must find its end where it was."""
+    links = {os.path.normpath(copy.state.path): copy.state.link for copy in copies if copy.state.link != ""}
+
+    def hops(path: str, limit: int) -> int:
+        if path not in links or limit == 0:
+            return 0
+        return 1 + hops(os.path.normpath(os.path.join(os.path.dirname(path), links[path] or "")), limit - 1)
+
+    return sorted(copies, key=lambda copy: hops(os.path.normpath(copy.state.path), len(links)))
 
 
 def _link(path: str) -> str:

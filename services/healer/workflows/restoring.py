@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.healer.clients.files import FileCopy, FileError, FileState
+from services.healer.clients.files import FileCopy, FileError, FileState, inwards
 from services.healer.clients.remote import Places
 from services.healer.store import backups
 from services.healer.workflows.journal import Journal
@@ -58,7 +58,7 @@ async def put_back(
 ) -> Restored:
     """Files whose bytes are this run's are put back, and so are files that no step of it writes itself."""
     paths, errors = [], []
-    for copy in copies:
+    for copy in inwards(copies):
         path = copy.state.path
         try:
             now = (await places.read(path)).state

@@ -151,12 +151,12 @@ async def test_a_practice_needs_no_lease_tells_nobody_and_asks_nothing_of_its_su
     platform: Platform, listener: Listener, world: World, spare: World
 ) -> None:
     """A newer lease of its target fences off runs under an older one; a practice runs under none."""
-    never = [{"name": "in trouble", "that": "health.status == 'critical'"}]
-    tell = {"notify.send": {"message": "mending"}}
-    undone_by = {**SET, "rollback": SET_BAD}
+    never = [{"name": "in-trouble", "that": "health.status == 'critical'"}]
+    tell = {"notify.send": {"channel": "ops", "message": "mending"}}
+    restart = {**RESTART, "rollback": START}
     practice = {"fault": [SET_BAD]}
     more = {"preconditions": never, "success_criteria": never}
-    pack = pack_of(world, spare, tell, undone_by, practice=practice, **more)
+    pack = pack_of(world, spare, tell, SET, restart, practice=practice, **more)
     async with healer(platform, pack, listener):
         connection = await platform.connect_postgres("healer")
         await connection.execute("insert into fences (component, epoch) values ($1, 7)", spare.name)

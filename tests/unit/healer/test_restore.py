@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.healer.clients import archives, files
@@ -86,6 +86,14 @@ def _resolves(path: Path) -> bool:
 
 
 @given(before=trees, after=trees)
+@example(
+    before={"a.toml": ("link", "sub/c.ini"), "sub/c.ini": ("file", b"", 0o600)},
+    after={"a.toml": ("link", "sub/c.ini"), "sub/c.ini": ("link", "sub/c.ini")},
+)
+@example(
+    before={"a.toml": ("link", "sub/d"), "sub/d": ("link", "c.ini"), "sub/c.ini": ("file", b"1", 0o600)},
+    after={"a.toml": ("link", "sub/d"), "sub/d": ("link", "../b.toml"), "b.toml": ("file", b"2", 0o600)},
+)
 @settings(deadline=None, max_examples=150)
 def test_a_tree_comes_back_byte_by_byte_and_mode_by_mode(
     before: dict[str, tuple[object, ...]], after: dict[str, tuple[object, ...]]

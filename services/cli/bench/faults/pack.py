@@ -37,6 +37,8 @@ def suite_pack(pack: Pack) -> Pack:
     for probe in body["probes"]:
         if "http" in probe:
             probe["timeout_ms"] = PATIENCE_MS
+    exhausted = {"for": ["resource-exhaustion"], "components": ["edge"], "validate": {"window_s": 3}}
+    body["playbooks"]["restart-exhausted"] = body["playbooks"]["restart-hung"] | exhausted
     _with_database(body)
     return Pack.model_validate(body)
 

@@ -106,6 +106,18 @@ TOGETHER = (
 )
 AGAIN = (
     Scenario(
+        name="edge dies, and its port is taken: no start can help",
+        family=Family.NO_REMEDY,
+        strike=p.stolen_port("edge"),
+        expect=Expect.ESCALATED,
+        at=("edge",),
+        playbooks=STARTED,
+        most_runs=3,
+        within_s=90,
+        watch_s=5,
+        pack=policy(max_attempts=3),
+    ),
+    Scenario(
         name="worker dies 5 s after each start",
         family=Family.FLAPPING,
         strike=p.again("worker", times=8, lives_s=5),
@@ -123,18 +135,6 @@ AGAIN = (
         strike=p.again("loadgen", times=8, lives_s=1),
         expect=Expect.ESCALATED,
         at=("loadgen",),
-        playbooks=STARTED,
-        most_runs=3,
-        within_s=90,
-        watch_s=5,
-        pack=policy(max_attempts=3),
-    ),
-    Scenario(
-        name="edge dies, and its port is taken: no start can help",
-        family=Family.NO_REMEDY,
-        strike=p.stolen_port("edge"),
-        expect=Expect.ESCALATED,
-        at=("edge",),
         playbooks=STARTED,
         most_runs=3,
         within_s=90,

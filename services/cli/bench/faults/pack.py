@@ -54,6 +54,8 @@ def _with_database(body: dict[str, Any]) -> None:
         _rule("idle-transaction-blocks", "idle_blockers > 0", "lock-contention", "an idle transaction holds up others"),
         _rule("jobs-stranded", "stranded_jobs > 20", "job-stuck", "jobs belong to a worker that is no more"),
     ]
+    stranded = {"id": "jobs-stranded", "component": "orders-db", "when": "incident.pattern == 'jobs-stranded'"}
+    body["signatures"].append({**stranded, "cause": "job-stuck", "confidence": 0.95})
     statements = {"end-idle-blockers": ("lock-contention", END_IDLE_BLOCKERS), "requeue-jobs": ("job-stuck", REQUEUE)}
     for name, (category, statement) in statements.items():
         body["playbooks"][name] = {

@@ -181,7 +181,9 @@ FOUND_SOON = (
 
 def test_every_course_ends_well_with_all_guards() -> None:
     """So that what is broken below is the mutation's doing."""
-    for course in {mutation.course for mutation in MUTATIONS.values()} | {courses.a_diagnosis_that_overtakes_its_incident}:
+    for course in {mutation.course for mutation in MUTATIONS.values()} | {
+        courses.a_diagnosis_that_overtakes_its_incident
+    }:
         courses.live(course)
 
 

@@ -52,6 +52,7 @@ def of_diagnosis(event: Diagnosis) -> Case:
         kind=CaseKind(event.case_kind.value),
         component=event.component,
         opened_at=event.at,
+        severity="warning",  # until the incident is heard: nothing is excused from a limit by what isn't known
         causes=causes(event),
         symptom_of=event.symptom_of,
     )

@@ -97,6 +97,8 @@ async def test_what_does_not_help_is_undone_and_the_undoing_is_verified(
     spec = playbook(SET, RESTART, validate={"window_s": 0.5, "clear": "incident"}, then="page-a-human")
     order = decision(world, spec, case_id=case)
     await listener.publish(order)
+    await listener.recorded(order.decision_id, "settle")
+    await listener.publish(incident(case, world.name, 2))  # still seen bad in the second half
     outcome = await listener.outcome(order.decision_id)
     assert outcome.result is Result.ROLLED_BACK
     assert "not-cleared" in outcome.reason
@@ -113,6 +115,8 @@ async def test_a_restart_that_does_not_help_needs_a_person(healer: Service, list
     await listener.publish(incident(case, world.name))
     order = decision(world, playbook(RESTART, validate={"window_s": 0.4, "clear": "incident"}), case_id=case)
     await listener.publish(order)
+    await listener.recorded(order.decision_id, "settle")
+    await listener.publish(incident(case, world.name, 2))  # still seen bad in the second half
     outcome = await listener.outcome(order.decision_id)
     assert outcome.result is Result.FAILED
     assert "can't be undone" in outcome.reason

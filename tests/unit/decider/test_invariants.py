@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.decider.domain import (
@@ -23,16 +23,20 @@ from services.decider.domain import (
     Record,
     Requested,
     Result,
+    Ruling,
+    Standing,
     Target,
     Tried,
     Verdict,
     decide,
 )
 from services.decider.domain.confidence import shifted
+from services.decider.domain.model import ConfidenceModel
 from services.decider.domain.pacing import LONGEST_RETRY_S, retry_s
 from services.decider.domain.record import dump_inputs, load_inputs
 from services.decider.domain.scoring import shares_of
 from shared.packs import AutomationLevel, Category, Component, FreezeWindow, Mode, Playbook, Policy, Weights
+from tests.unit.decider import scenes
 from tests.unit.decider.scenes import NOW
 
 NAMES = ("a", "b")
@@ -43,7 +47,19 @@ STEPS = (
     {"file.set": {"path": "/f", "key": "k", "value": 1}},
     {"http.call": {"url": "http://x"}},
 )
+STRATEGIES = ("fixed", "ab", "thompson")
 share = st.floats(0, 1)
+
+weights = st.builds(
+    Weights,
+    benefit=st.floats(0.01, 100),
+    **{name: st.floats(0, 100) for name in ("confidence", "risk", "cost", "reversibility", "time")},
+)
+
+models = st.builds(
+    ConfidenceModel, prior_runs=st.floats(1, 64), doubt=st.floats(0.01, 0.5), slope=st.floats(0.1, 3),
+    offset=st.floats(-3, 3),
+)  # fmt: skip
 
 playbooks = st.builds(
     lambda levels, steps, risk, threshold, then, when: Playbook.model_validate(
@@ -75,7 +91,7 @@ policies = st.builds(
     min_healthy=st.sampled_from([{}, {"web": 0.5}, {"web": 1.0}]),
     freeze=st.sampled_from([(), ("Wed 11:00/Wed 13:00",), ("Thu 11:00/Fri 13:00",)]),
     earn_auto_after_runs=st.sampled_from([None, 5]),
-    strategy=st.sampled_from(["fixed", "ab", "thompson"]),
+    strategy=st.sampled_from(STRATEGIES),
     confidence_model=st.sampled_from(["posterior", "record-shift"]),
 )
 ledgers = st.builds(
@@ -187,6 +203,37 @@ def test_nothing_runs_that_may_not(given_inputs: Inputs) -> None:
         assert ruling.decided_by == "ann"
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    sure=share, runs=st.integers(0, 10_000), below=st.floats(0, 0.999), risk=st.floats(0.05, 1),
+    threshold=share, strategy=st.sampled_from(STRATEGIES), earned=st.booleans(), model=models, weighed=weights,
+)  # fmt: skip
+def test_no_confidence_buys_off_the_risk_limit(
+    sure: float, runs: int, below: float, risk: float, threshold: float, strategy: str, earned: bool,
+    model: ConfidenceModel, weighed: Weights,
+) -> None:  # fmt: skip
+    """However sure the diagnosis, however good the record, whatever the threshold, the strategy, the weights, the model
+    and the rights that were earned: what is riskier than the limit is asked about, and a surer one all the same."""
+    record = Record("crash:pattern", "restart", runs, runs, 1.0, 0.1)
+    right = Standing("shop", "crash:pattern", "restart", Mode.AUTO, NOW, words="earned")
+
+    def decided(risk_max: float, confidence: float) -> Ruling:
+        policy = {"risk_max": risk_max, "confidence": threshold, "confidence_reversible": threshold,
+                  "strategy": strategy, "weights": weighed.model_dump()}  # fmt: skip
+        books = scenes.playbooks(restart=scenes.RESTART | {"risk": risk}, other=scenes.RESTART | {"risk": risk})
+        return scenes.ruled(
+            scenes.case(scenes.cause(confidence=confidence)), scenes.target(policy=policy, playbooks=books),
+            records=(record,), standings=(right,) if earned else (), model=model,
+        )  # fmt: skip
+
+    taken = decided(1.0, sure).option
+    assume(taken is not None)
+    assert taken is not None
+    for confidence in (sure, 1.0):
+        ruling = decided(taken.risk * below, confidence)
+        assert (ruling.verdict, ruling.reason) == (Verdict.ASK, Reason.RISK_TOO_HIGH)
+
+
 @settings(max_examples=40, deadline=None)
 @given(inputs())
 def test_a_decision_is_made_again_from_its_record(given_inputs: Inputs) -> None:
@@ -218,13 +265,6 @@ def test_with_a_record_confidence_stays_between_half_and_one(base: float, runs: 
 @given(st.integers(0, 10_000))
 def test_retries_are_bounded(tries: int) -> None:
     assert 0 < retry_s(tries) <= LONGEST_RETRY_S
-
-
-weights = st.builds(
-    Weights,
-    benefit=st.floats(0.01, 100),
-    **{name: st.floats(0, 100) for name in ("confidence", "risk", "cost", "reversibility", "time")},
-)
 
 
 @settings(deadline=None)

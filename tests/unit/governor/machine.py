@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 import structlog
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shared.contracts.decider import Decision, Verb
+from tests.unit.governor import promises
 from tests.unit.governor.model import COMPONENTS, Model, Replica
 
 SKEW_S = 2.0
@@ -33,9 +34,54 @@ class Life(RuleBasedStateMachine):
             wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=False
         )
 
+    # ---- what always holds
+
+    @invariant()
+    def never_two_runs_on_a_component(self) -> None:
+        promises.never_two_runs_on_a_component(self.model.seen)
+
+    @invariant()
+    def one_lease_a_component_under_a_rising_epoch(self) -> None:
+        promises.one_lease_a_component_under_a_rising_epoch(self.model.seen)
+
+    @invariant()
+    def budgets_are_never_exceeded(self) -> None:
+        promises.budgets_are_never_exceeded(self.model.seen, self.model.allowed)
+
+    @invariant()
+    def min_healthy_is_never_undercut(self) -> None:
+        promises.min_healthy_is_never_undercut(self.model.seen, self.model.allowed)
+
+    @invariant()
+    def no_action_without_a_decision(self) -> None:
+        promises.no_action_without_a_decision(self.model.seen)
+
+    @invariant()
+    def no_action_after_the_kill_switch(self) -> None:
+        promises.no_action_after_the_kill_switch(self.model.seen)
+
+    @invariant()
+    def risk_over_the_limit_is_never_taken_alone(self) -> None:
+        promises.risk_over_the_limit_is_never_taken_alone(self.model.seen)
+
+    def every_run_ends_succeeded_rolled_back_or_escalated(self) -> None:
+        """After any course, once nothing more befalls anybody; and until then all of the above holds."""
+        self.model.drain()
+        for always in (
+            self.never_two_runs_on_a_component,
+            self.one_lease_a_component_under_a_rising_epoch,
+            self.budgets_are_never_exceeded,
+            self.min_healthy_is_never_undercut,
+            self.no_action_without_a_decision,
+            self.no_action_after_the_kill_switch,
+            self.risk_over_the_limit_is_never_taken_alone,
+        ):
+            always()
+        self.model.check_ends()
+
     def teardown(self) -> None:
         try:
-            self.model.drain()
+            self.every_run_ends_succeeded_rolled_back_or_escalated()
         finally:
             for execution in self.model.executions:
                 if execution.work is not None:
@@ -51,7 +97,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(
         name=component,
-        category=st.sampled_from(["crash", "overload", "memory-leak", "configuration"]),
+        category=st.sampled_from(["crash", "overload", "memory-leak", "configuration", "disk"]),
         ends=st.sampled_from([False, False, True]),
     )
     def trouble_comes_or_goes(self, name: str, category: str, ends: bool) -> None:

@@ -1,7 +1,7 @@
 """Tables in memory with units of work that keep everything or nothing, and a process that may die around a commit.
 
 The rows are the services' own; only the queries are stood in for. That the real ones give the same is tried with a real
-PostgreSQL in tests/integration/test_governor_chaos.py.
+PostgreSQL in tests/integration/test_governor.py and test_decider.py.
 """
 
 from __future__ import annotations

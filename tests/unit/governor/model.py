@@ -2,7 +2,7 @@
 
 Their handlers, decisions, workflows, guards and records are the product's. Only what lies under them is stood in for:
 the queries, the workflow engine's log of finished steps, the things acted on, and time. A run is a coroutine that
-stops wherever its process may be killed, frozen or overtaken. Whatever must never happen raises `BrokenError`.
+stops wherever its process may be killed, frozen or overtaken. What is touched and told is noted for the promises.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ from shared.packs import Category
 from shared.packs.book import PackBook
 from tests.unit.governor import stores
 from tests.unit.governor.memory import BrokenError, Crash, Database, Faults, Pause, Unit, Units
+from tests.unit.governor.promises import (
+    Allowed,
+    Order,
+    Seen,
+    Touch,
+    every_run_ends_succeeded_rolled_back_or_escalated,
+)
 
 BEGIN = datetime(2026, 1, 7, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,14 +58,15 @@ STEP = {"process.restart": {}, "timeout_s": 10}
 PACK: dict[str, Any] = {
     "pack": "shop",
     "mode": "auto",
-    "components": {name: {"group": "web"} for name in ("a", "b", "c", "d")} | {"e": {}},
+    "components": {name: {"group": "web"} for name in ("a", "b", "c", "d")} | {"e": {}, "f": {}},
     "playbooks": {
         "restart": {"for": ["crash", "overload"], "steps": [STEP], **QUICK},
         "twice": {"for": ["memory-leak"], "steps": [STEP, STEP], "then": "page-a-human", **QUICK},
         "careful": {"for": ["configuration"], "steps": [STEP], **QUICK, "automation_level": "semi-auto"},
+        "bold": {"for": ["disk"], "steps": [STEP], **QUICK, "risk": 0.95},
     },
     "policy": {
-        "actions_per_hour": 6, "component_actions_per_hour": 3, "max_targets_at_once": 2, "max_group_share": 0.75,
+        "actions_per_hour": 6, "component_actions_per_hour": 3, "max_targets_at_once": 2, "max_group_share": 0.25,
         "min_healthy": {"web": 0.5}, "max_attempts": 3, "risk_max": 0.9, "confidence": 0.5, "ask_expires_s": 60,
     },
 }  # fmt: skip
@@ -66,7 +74,7 @@ WATCHED = {
     "pack": "watched", "mode": "observe", "components": {"w": {}},
     "playbooks": {"restart": {"for": ["crash", "overload"], "steps": [STEP], **QUICK}},
 }  # fmt: skip
-COMPONENTS = ("a", "b", "c", "d", "e", "w")
+COMPONENTS = ("a", "b", "c", "d", "e", "f", "w")
 GROUP = ("a", "b", "c", "d")
 SERVING = {"healthy", "warning"}
 
@@ -147,7 +155,7 @@ class Replica:
             toolbox=toolbox,
             preparing=Preparing(notes, toolbox, timedelta(seconds=900)),
             acting=Acting(notes, self.clock, self.errors.errors_of, self.guard),
-            restoring=Restoring(notes),
+            restoring=Restoring(notes, toolbox),
             finishing=finishing,
         )
         self.units = units
@@ -273,6 +281,7 @@ class Model:
     """Runs that have touched their component."""
     current: Execution | None = None
     acted: int = 0
+    seen: Seen = field(default_factory=Seen)
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -288,7 +297,11 @@ class Model:
         for body in (PACK, WATCHED):
             event = PackApplied(at=self.now, pack=body["pack"], version=1, applied_by="t", body=body)
             finish(self.packs.seen(body["pack"], event))
-        self.policy = self.packs.packs["shop"].pack.policy
+        policy = self.packs.packs["shop"].pack.policy
+        self.allowed = Allowed(
+            policy.actions_per_hour, policy.component_actions_per_hour, policy.max_targets_at_once,
+            policy.min_healthy["web"], policy.max_group_share,
+        )  # fmt: skip
         self.replicas = [Replica(0, self), Replica(1, self)]
         for component in COMPONENTS:
             self.feels(component, "healthy")
@@ -409,35 +422,35 @@ class Model:
             execution.workflow.status = "success"
             self.executions.remove(execution)
 
-    # ---- what must never be
+    # ---- what is seen
 
     def acts(self, decision: Decision) -> None:
         """Something is about to be touched."""
         self.acted += 1
         execution, component = self.current, decision.component
         assert execution is not None
-        if self.switched_off:
-            raise BrokenError("an action after the kill switch")
         order = self.issued.get(decision.decision_id)
-        if order is None or order.component != component or decision.dry_run:
-            raise BrokenError("an action without a decision")
-        if self.healer_db.table(Run)[decision.decision_id].holder != execution.replica.guard.me:
-            raise BrokenError("an action of a process that another has taken over from")
         others = {
             one for one, where in self.begun.items()
             if where == component and one != decision.decision_id and not self._is_final(one)
         }  # fmt: skip
-        if others:
-            raise BrokenError("two runs on one component")
         self.begun[decision.decision_id] = component
-        if not self.jumped:
-            grant = self.decider_db.table(GrantRow)[decision.decision_id]
-            if grant.finished_at is not None:
-                raise BrokenError("an action after its lease")
-            if len({where for one, where in self.begun.items() if not self._is_final(one)}) > (
-                self.policy.max_targets_at_once
-            ):
-                raise BrokenError("too many targets at once")
+        grant = self.decider_db.table(GrantRow).get(decision.decision_id)
+        touch = Touch(
+            decision=decision,
+            ordered=order is not None and order.component == component,
+            switched_off=self.switched_off,
+            by_its_holder=self.healer_db.table(Run)[decision.decision_id].holder == execution.replica.guard.me,
+            others_here=frozenset(others),
+            lease_is_over=not self.jumped and grant is not None and grant.finished_at is not None,
+            targets_at_once=0
+            if self.jumped
+            else len({self.begun[one] for one in self.begun if not self._is_final(one)}),
+        )
+        self.seen.touches.append(touch)
+
+    def _targets(self) -> int:
+        return len({where for one, where in self.begun.items() if not self._is_final(one)})
 
     def _is_final(self, run: UUID) -> bool:
         row = self.healer_db.table(Run).get(run)
@@ -448,42 +461,31 @@ class Model:
             self.asked.append(decision)
         if decision.verdict is not Verdict.EXECUTE:
             return
-        if self.switched_off:
-            raise BrokenError("an order while the kill switch is on")
         self.issued[decision.decision_id] = decision
         self.granted.append((self.now, decision))
-        if not self.jumped:
-            self._check_budgets(decision)
-        self._check_group(decision)
-
-    def _check_budgets(self, decision: Decision) -> None:
         lately = [one for at, one in self.granted if at > self.now - HOUR]
-        if len(lately) > self.policy.actions_per_hour:
-            raise BrokenError("the pack's budget is exceeded")
-        if sum(one.component == decision.component for one in lately) > self.policy.component_actions_per_hour:
-            raise BrokenError("the component's budget is exceeded")
-
-    def _check_group(self, decision: Decision) -> None:
-        if decision.component not in GROUP:
-            return
         held = {one.component for one in self.last_leases.values() if one.state is LeaseState.HELD}
         others = [name for name in GROUP if name != decision.component]
         left = [name for name in others if self.status[name] in SERVING and name not in held]
         busy = [name for name in others if name in held]
         dead = self.status[decision.component] == "critical"
         serves_nobody = dead and decision.category in {Category.CRASH, Category.HANG}
-        if len(left) / len(GROUP) < self.policy.min_healthy["web"] and not serves_nobody and not (dead and not busy):
-            raise BrokenError("too few of the group would stay healthy")
-        if len(busy) + 1 > len(GROUP) * self.policy.max_group_share and not serves_nobody:
-            raise BrokenError("too many of the group at once")
+        grouped = decision.component in GROUP
+        order = Order(
+            at=self.now,
+            decision=decision,
+            switched_off=self.switched_off,
+            spent=0 if self.jumped else len(lately),
+            spent_here=0 if self.jumped else sum(one.component == decision.component for one in lately),
+            others_left_share=len(left) / len(GROUP) if grouped else 1.0,
+            group_acted_on_share=(len(busy) + 1) / len(GROUP) if grouped else 0.0,
+            excused=serves_nobody or (dead and not busy),
+            serves_nobody=serves_nobody,
+        )
+        self.seen.orders.append(order)
 
     def _leased(self, lease: Lease) -> None:
-        known = self.last_leases.get(lease.component)
-        if known is not None and lease.state is LeaseState.HELD and lease.decision_id != known.decision_id:
-            if lease.epoch <= known.epoch:
-                raise BrokenError("an epoch that did not rise")
-            if known.state is LeaseState.HELD:
-                raise BrokenError("two leases of one component")
+        self.seen.leases.append((lease, self.last_leases.get(lease.component)))
         self.last_leases[lease.component] = lease
         for replica in self.replicas:
             if replica.alive and not replica.frozen:
@@ -508,7 +510,6 @@ class Model:
             self.do_all(home)
             if round_ > 3 and self._is_quiet():
                 break
-        self._check_ends()
 
     def _is_quiet(self) -> bool:
         open_grants = any(row.finished_at is None for row in self.decider_db.table(GrantRow).values())
@@ -529,26 +530,14 @@ class Model:
             if execution in self.executions:
                 self.advance(execution)
 
-    def _check_ends(self) -> None:
-        unended = [run for run in self.healer_db.table(Run).values() if not RunStatus(run.status).is_final]
-        if unended:
-            raise BrokenError(f"a run that never ends: {unended[0].status}")
-        decisions = self.decider_db.table(DecisionRow).values()
-        for grant in self.decider_db.table(GrantRow).values():
-            ended_late = grant.finished_at is None and grant.lease_until < self.now
-            if ended_late:
-                raise BrokenError("a lease that never ends")
-            if grant.result in {"failed", "lost"} and not self._is_followed(grant, list(decisions)):
-                raise BrokenError("a run that failed, and nobody is asked")
-
-    def _is_followed(self, grant: GrantRow, decisions: list[DecisionRow]) -> bool:
-        """The case is over, or was decided again after the run."""
-        case = next(row for row in self._cases() if row.case_id == grant.case_id)
-        mine = next(row for row in decisions if row.decision_id == grant.decision_id)
-        return not case.is_open or any(row.case_id == grant.case_id and row.ordinal > mine.ordinal for row in decisions)
-
-    def _cases(self) -> list[Any]:
-        return list(self.decider_db.table(CaseRow).values())
+    def check_ends(self) -> None:
+        every_run_ends_succeeded_rolled_back_or_escalated(
+            self.healer_db.table(Run).values(),
+            self.decider_db.table(GrantRow).values(),
+            self.decider_db.table(CaseRow).values(),
+            self.decider_db.table(DecisionRow).values(),
+            self.now,
+        )
 
 
 class NoLimit(nullcontext[None]):

@@ -11,8 +11,9 @@ import pytest
 
 from services.decider.domain import Case
 from services.decider.domain.life import State
+from services.decider.domain.model import ConfidenceModel
 from services.decider.domain.record import dump_case
-from services.decider.store import CaseRow, DecisionRow, GrantRow, decisions, grants, trust
+from services.decider.store import CaseRow, DecisionRow, GrantRow, decisions, grants, registry, trust
 from services.decider.store import cases as decider_cases
 from services.healer.handlers import runs as healer_handlers
 from services.healer.store import cases as healer_cases
@@ -34,7 +35,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     """Puts these in the place of the real queries."""
     for module, here in (
         (decider_cases, DeciderCases),
-        (trust, Trust), (decisions, Decisions), (grants, Grants), (healer_cases, HealerCases),
+        (trust, Trust), (registry, Registry), (decisions, Decisions), (grants, Grants), (healer_cases, HealerCases),
         (fences, Fences), (runs, Runs),
     ):  # fmt: skip
         for name, made in vars(here).items():
@@ -216,6 +217,14 @@ class Trust:
 
     @staticmethod
     async def over(_session: Session, _case_id: UUID, _at: datetime) -> None: ...
+
+
+class Registry:
+    """No model was ever trained."""
+
+    @staticmethod
+    async def in_force(_session: Session) -> ConfidenceModel:
+        return ConfidenceModel()
 
 
 # ---- healer

@@ -23,7 +23,7 @@ from services.gateway.store import Base, access, notices, timeline
 from shared.contracts.decider_governance import AutonomyChanged
 from shared.contracts.detector import Health
 from shared.contracts.gateway import Silence
-from shared.contracts.learner import Knowledge
+from shared.contracts.learner import Drift, Knowledge
 from shared.outbox import Unit
 from shared.runtime import Service
 from shared.settings import SettingsError
@@ -62,6 +62,7 @@ def wire(settings: Settings) -> tuple[Service, HttpServer]:
     for contract in RECORDED.values():
         service.bus.on(contract, partial(events.record, packs=service.packs))
     service.bus.on(AutonomyChanged, events.governed)
+    service.bus.on(Drift, events.drifted)
     service.bus.watch(Health, knowing.health_seen)
     service.bus.watch(Knowledge, knowing.knowledge_seen)
     service.bus.watch(Silence, knowing.silence_seen)

@@ -64,8 +64,9 @@ def test_exactly_one_stream_keeps_it_and_only_its_owner_may_say_it(contract: Con
 
 @pytest.mark.parametrize("contract", [c for c in CONTRACTS if c.stream == EVENTS], ids=lambda c: c.subject)
 def test_an_event_belongs_to_a_case_unless_it_is_about_none(contract: Contract) -> None:
-    """Anomalies are evidence for cases to come; a playbook's right to act alone is earned over many."""
-    assert issubclass(contract.model, CaseEvent) or contract.subject in ("detector.anomaly.v1", "decider.autonomy.v1")
+    """Anomalies are evidence for cases to come; a playbook's right to act alone is earned, and lost, over many."""
+    about_none = ("detector.anomaly.v1", "decider.autonomy.v1", "learner.drift.v1")
+    assert issubclass(contract.model, CaseEvent) or contract.subject in about_none
 
 
 @pytest.fixture(scope="module")

@@ -52,12 +52,12 @@ async def succeeded(opened: Stage, change: RouteChange, within_s: float) -> Rout
 
     await opened.recorder.wait_for(lambda: found() is not None, within_s)
     event = found()
-    assert event is not None, [narrated(e) for e in opened.recorder.events]
+    assert event is not None, "\n".join(narrated(e) for e in opened.recorder.events)
     return event
 
 
 def narrated(event: object) -> str:
-    names = ("component", "transition", "pattern", "verdict", "reason", "playbook", "result", "change")
+    names = ("at", "component", "transition", "pattern", "verdict", "reason", "playbook", "result", "change")
     return f"{type(event).__name__} " + " ".join(str(getattr(event, name, "")) for name in names)
 
 

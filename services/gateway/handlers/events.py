@@ -18,6 +18,7 @@ from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
 from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import Message, Outcome, RouteChanged, RunProgress
+from shared.contracts.learner import Drift
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
 from shared.outbox import Unit
@@ -79,6 +80,11 @@ async def record(event: CaseEvent, unit: Unit, packs: PackBook) -> None:
     await timeline.keep_newest(unit.session, state)
     await tell(event, unit, packs)
     _count(event)
+
+
+async def drifted(event: Drift, unit: Unit) -> None:
+    """What was learned of a playbook no longer holds: into the timeline, for whoever asks why we decide otherwise."""
+    await timeline.record(unit.session, event, timeline.body_of(event), unit.now, current_trace_id())
 
 
 async def governed(event: AutonomyChanged, unit: Unit) -> None:

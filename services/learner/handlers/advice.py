@@ -14,7 +14,7 @@ from services.learner.domain.suggestions import judgements, quality_of
 from services.learner.domain.thresholds import Effect, Proposal, propose
 from services.learner.handlers.learning import NAMESPACE, Learning, told
 from services.learner.handlers.senses import Senses
-from services.learner.store import KnowledgeRow, OutcomeRow, knowledge, outcomes, people
+from services.learner.store import KnowledgeRow, OutcomeRow, knowledge, outcomes, people, turn
 from shared.contracts.learner import (
     Export,
     ExportRequest,
@@ -107,6 +107,7 @@ class Advice:
                 refused.append(RefusedLine(line=number, reason=str(error)))
             else:
                 lines[line.decision_id] = line
+        await turn.take(unit.session)
         added = await outcomes.add_all(unit.session, [_columns(line) for line in lines.values()])
         pairs = {(lines[one].issue_type, lines[one].fix_type) for one in added}
         for signature, playbook in sorted(pairs):

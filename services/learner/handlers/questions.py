@@ -9,7 +9,7 @@ from services.learner.domain.outcomes import brier, learning_curve
 from services.learner.domain.thresholds import proposed_threshold
 from services.learner.handlers.learning import Learning
 from services.learner.handlers.senses import Senses
-from services.learner.store import alarms, foretold, outcomes, people
+from services.learner.store import alarms, foretold, outcomes, people, turn
 from shared.contracts.detector import Swept
 from shared.contracts.healer import SweepRequest
 from shared.contracts.learner import (
@@ -86,6 +86,7 @@ class Questions:
         return Swept(at=unit.now, service="learner", looked_at=told, summary=summary)
 
     async def tidy(self, unit: Unit) -> None:
+        await turn.take(unit.session)
         before = unit.now - self.retention
         await outcomes.prune(unit.session, before)
         await people.prune(unit.session, before)

@@ -13,7 +13,7 @@ from services.learner.domain.foresight import Came, ended_as, record
 from services.learner.domain.insights import Noise
 from services.learner.domain.knowledge import slug
 from services.learner.handlers.learning import NAMESPACE
-from services.learner.store import alarms, foretold
+from services.learner.store import alarms, foretold, turn
 from shared.contracts.base import CaseKind
 from shared.contracts.detector import Health, Incident, Transition
 from shared.contracts.healer import Outcome, Result
@@ -49,6 +49,7 @@ class Senses:
 
     async def incident(self, incident: Incident, unit: Unit) -> None:
         """Keeps an alarm until it can be judged; an incident of a watched series also judges predictions."""
+        await turn.take(unit.session)
         by_a_person = incident.silenced.startswith(BY_A_PERSON)
         await alarms.save(unit.session, incident, self._budgets.get(incident.component), by_a_person=by_a_person)
         if incident.transition is Transition.OPENED:
@@ -56,6 +57,7 @@ class Senses:
 
     async def judge(self, unit: Unit) -> None:
         """Judges alarms that have been over for a while, and tells the detector."""
+        await turn.take(unit.session)
         told: set[tuple[str, str]] = set()
         for row in await alarms.over_since(unit.session, unit.now - self.judge_after):
             judged, why = judge(await alarms.signs(unit.session, row))
@@ -92,6 +94,7 @@ class Senses:
 
     async def prediction(self, event: Prediction, unit: Unit) -> None:
         """What a revision says of how a prediction comes out."""
+        await turn.take(unit.session)
         came = Came.OPEN
         if event.reason == REACHED:
             came = Came.HIT

@@ -12,7 +12,7 @@ import structlog
 from services.learner.domain.knowledge import Parameters
 from services.learner.domain.models import RECOVERY, SHIPPED, SUCCESS, Compared, Verdict, train
 from services.learner.handlers.learning import Learning, told
-from services.learner.store import ModelRow, knowledge, models
+from services.learner.store import ModelRow, knowledge, models, turn
 from shared import telemetry
 from shared.contracts.learner import LearnedModel, Models, ModelsRequest
 from shared.outbox import Unit
@@ -48,6 +48,7 @@ class Training:
                 await self._put_in_force(unit, name, found, active)
                 changed = True
         if changed:
+            await turn.take(unit.session)
             await self.take_up(unit)
             await self._count_anew(unit)
 

@@ -1,6 +1,6 @@
 """The learner's tables and queries."""
 
-from services.learner.store import alarms, foretold, knowledge, models, outcomes, people
+from services.learner.store import alarms, foretold, knowledge, models, outcomes, people, turn
 from services.learner.store.tables import (
     AlarmRow,
     Base,
@@ -11,6 +11,7 @@ from services.learner.store.tables import (
     LabelRow,
     ModelRow,
     OutcomeRow,
+    OverrideRow,
 )
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "LabelRow",
     "ModelRow",
     "OutcomeRow",
+    "OverrideRow",
     "alarms",
     "foretold",
     "knowledge",
     "models",
     "outcomes",
     "people",
+    "turn",
 ]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.learner.domain.alarms import Alarm, Judged, Why
-from services.learner.store.tables import AlarmRow, DecisionRow, LabelRow, OutcomeRow
+from services.learner.store.tables import AlarmRow, DecisionRow, LabelRow, OutcomeRow, OverrideRow
 from shared.contracts.detector import Incident
 
 NEWEST = 200
@@ -51,13 +51,12 @@ async def save(session: AsyncSession, incident: Incident, budget: float | None, 
 
 
 async def over_since(session: AsyncSession, before: datetime, most: int = 200) -> Sequence[AlarmRow]:
-    """Alarms that were over at a time and are not judged yet; nobody else judges them meanwhile."""
+    """Alarms that were over at a time and are not judged yet."""
     query = (
         select(AlarmRow)
         .where(AlarmRow.judged == "", AlarmRow.resolved_at.is_not(None), AlarmRow.resolved_at <= before)
         .order_by(AlarmRow.resolved_at)
         .limit(most)
-        .with_for_update(skip_locked=True)
     )
     return (await session.scalars(query)).all()
 
@@ -75,14 +74,19 @@ async def signs(session: AsyncSession, row: AlarmRow) -> Alarm:
         exists().where(DecisionRow.case_id == row.case_id, DecisionRow.answer == "rejected"),
     )
     approved, rejected = (await session.execute(answered)).one()
+    overruled = select(
+        exists().where(OverrideRow.case_id == row.case_id, ~OverrideRow.refused),
+        exists().where(OverrideRow.case_id == row.case_id, OverrideRow.refused),
+    )
+    wanted, refused = (await session.execute(overruled)).one()
     label = await session.get(LabelRow, row.case_id)
     assert row.resolved_at is not None
     return Alarm(
         lasted_s=(row.resolved_at - row.opened_at).total_seconds(),
         repaired=repaired,
         tried=tried,
-        approved=approved,
-        rejected=rejected,
+        approved=approved or wanted,
+        rejected=rejected or refused,
         silenced=row.silenced,
         budget_spent=row.budget_spent,
         said=label.success if label is not None else None,

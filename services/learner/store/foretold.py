@@ -24,7 +24,7 @@ async def save(session: AsyncSession, case_id: UUID, component: str, metric: str
         case_id=case_id, component=component, metric=metric, came=came.value, opened_at=at, updated_at=at
     )
     await session.execute(first.on_conflict_do_nothing())
-    row = await session.get_one(ForetoldRow, case_id, with_for_update=True, populate_existing=True)
+    row = await session.get_one(ForetoldRow, case_id, populate_existing=True)
     row.came = settled(Came(row.came), came).value if row.came != Came.MISSED.value else row.came
     row.updated_at = max(row.updated_at, at)
 

@@ -19,11 +19,11 @@ NEWEST = 300
 async def recount(
     session: AsyncSession, signature: str, playbook: str, now: datetime, parameters: Parameters
 ) -> tuple[Tally, KnowledgeRow, Known]:
-    """Counts the attempts of a pair anew: (before, now). Holds the pair until the unit of work ends."""
+    """Counts the attempts of a pair anew: (before, now, what its runs say). It must be this unit's turn."""
     nothing = insert(KnowledgeRow).values(signature=signature, playbook=playbook, runs=0, successes=0, updated_at=now)
     await session.execute(nothing.on_conflict_do_nothing())
-    held = select(KnowledgeRow).where(KnowledgeRow.signature == signature, KnowledgeRow.playbook == playbook)
-    row = (await session.scalars(held.with_for_update().execution_options(populate_existing=True))).one()
+    own = select(KnowledgeRow).where(KnowledgeRow.signature == signature, KnowledgeRow.playbook == playbook)
+    row = (await session.scalars(own.execution_options(populate_existing=True))).one()
     before = row.tally()
     of_pair = (OutcomeRow.issue_type == signature, OutcomeRow.fix_type == playbook, OutcomeRow.attempted)
     counted = select(

@@ -15,11 +15,6 @@ from services.learner.domain.outcomes import Attempt
 from services.learner.store.tables import OutcomeRow
 
 
-async def hold_case(session: AsyncSession, case_id: UUID) -> None:
-    """Until the unit of work ends nobody else records an outcome of this case or a word on it."""
-    await session.execute(select(func.pg_advisory_xact_lock(case_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
-
-
 async def add(session: AsyncSession, columns: dict[str, object]) -> bool:
     """Records a run; False when it was recorded before."""
     statement = insert(OutcomeRow).values(**columns).on_conflict_do_nothing().returning(OutcomeRow.decision_id)
@@ -40,10 +35,10 @@ async def last_run(session: AsyncSession, case_id: UUID) -> OutcomeRow | None:
     return (await session.scalars(query)).first()
 
 
-async def set_label(session: AsyncSession, decision_id: UUID, label: bool) -> None:
-    await session.execute(
-        update(OutcomeRow).where(OutcomeRow.decision_id == decision_id).values(label=label, success=label)
-    )
+async def set_label(session: AsyncSession, decision_id: UUID, label: bool) -> bool:
+    """Whether the run helped, as somebody says who saw it; False: no such run is known yet."""
+    statement = update(OutcomeRow).where(OutcomeRow.decision_id == decision_id).values(label=label, success=label)
+    return (await session.execute(statement.returning(OutcomeRow.decision_id))).first() is not None
 
 
 @dataclass(frozen=True, slots=True)

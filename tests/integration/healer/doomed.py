@@ -17,7 +17,6 @@ from services.healer.clients.processes import Identity
 from services.healer.settings import Settings
 from services.healer.workflows import heal, preparing
 from services.healer.workflows.records import Record
-from shared.contracts.decider import Decision
 from shared.runtime import serve
 
 DOOM = os.environ.get("DOOM", "")
@@ -69,15 +68,8 @@ def doom_points() -> None:
 
 def doom_data() -> None:
     """Points within steps that keep data, change it, or put it back."""
-    if DOOM == "copy kept":
-        keep = preparing.Toolbox._keep
-
-        async def kept(toolbox: preparing.Toolbox, decision: Decision, index: int, content: bytes) -> None:
-            await keep(toolbox, decision, index, content)
-            die()
-
-        preparing.Toolbox._keep = kept
     for point, owner, name in (
+        ("copy kept", preparing.Toolbox, "_keep"),
         ("rows committed", row_changes.RowChanges, "apply"),
         ("rows put back", row_changes.RowChanges, "undo"),
         ("keys deleted", redis_actuators, "_delete_as_seen"),

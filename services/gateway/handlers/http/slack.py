@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -37,7 +38,9 @@ async def slack_interaction(deps: Wired, request: Request) -> Response:
     given = request.headers.get("x-slack-signature", "")
     found = _signer(deps, request.headers.get("x-slack-request-timestamp", ""), given, body)
     if found is None:
-        raise await _refused(deps, request, "", "bad-signature", 401, "Slack did not sign this, or not lately")
+        raise await _refused(
+            deps, request, "", "bad-signature", HTTPStatus.UNAUTHORIZED, "Slack did not sign this, or not lately"
+        )
     pack, channel = found
     try:
         click = read_click(body)
@@ -123,7 +126,8 @@ async def _refused(deps: Deps, request: Request, target: str, kind: str, status:
             detail["not_written_before"] = held_back
         await _write(deps, request, "", target, "refused", status, detail)
     remedy = "see docs/how-to/notify-people.md for the app's signing secret and the pack's `users`"
-    return ApiError(status, kind, said, remedy)
+    headers = {"WWW-Authenticate": "Slack-Signature"} if status == HTTPStatus.UNAUTHORIZED else None
+    return ApiError(status, kind, said, remedy, headers=headers)
 
 
 async def _write(

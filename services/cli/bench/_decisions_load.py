@@ -42,7 +42,6 @@ async def rows() -> list[Row]:
     found = []
     for open_incidents in OPEN:
         with tempfile.TemporaryDirectory(prefix="homeostat-bench-") as folder:
-            Path(folder).chmod(0o755)  # noqa: S103 - PostgreSQL may run as another user, in a folder of its own there
             async with _bench(Path(folder)) as bench:
                 found.append(await bench.measure(open_incidents))
     return found

@@ -97,22 +97,24 @@ class Service:
     # ---- registering
 
     def every(
-        self, seconds: float, name: str, job: Callable[[Unit], Awaitable[None]], *, exclusive: bool = True
+        self, seconds: float, name: str, job: Callable[[Unit], Awaitable[bool | None]], *, exclusive: bool = True
     ) -> None:
-        """Runs `job` in a unit of work every so often. `exclusive`: on one replica at a time."""
+        """Runs `job` in a unit of work every so often, and again at once when it says that there is more to do.
+        `exclusive`: on one replica at a time."""
         loop = self._loops[name] = _Loop(max(STALL_S, 10 * seconds))
 
         async def run() -> None:
             while True:
+                more: bool | None = False
                 try:
                     async with self.units.lane, self.units.begin() as unit:
                         if not exclusive or await self._lead(unit, name):
-                            await job(unit)
+                            more = await job(unit)
                 except Exception as error:  # noqa: BLE001 - the next round tries again
                     telemetry.LOOP_FAILURES.labels(self.name, name).inc()
                     log.warning("periodic job failed", job=name, error=f"{type(error).__name__}: {error}")
                 loop.beat()
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(0.0 if more else seconds)
 
         self._work.append((name, run))
 

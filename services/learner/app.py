@@ -8,6 +8,7 @@ from services.learner.handlers import Advice, Handlers, Learning, Questions, Sen
 from services.learner.settings import Settings
 from services.learner.store import Base
 from shared.contracts.decider import Decision
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import Health, Incident
 from shared.contracts.healer import Outcome, SweepRequest
 from shared.contracts.ingest import ExternalOutcome
@@ -38,6 +39,7 @@ def build(settings: Settings) -> Service:
     service.bus.on(Outcome, handlers.came_out)
     service.bus.on(ExternalOutcome, handlers.was_seen)
     service.bus.on(Decision, handlers.decided)
+    service.bus.on(Overridden, handlers.overridden)
     service.bus.on(Incident, senses.incident)
     service.bus.on(Prediction, senses.prediction)
     service.bus.watch(Health, senses.health)

@@ -68,6 +68,8 @@ class Outcome(CaseEvent):
     result: Result
     reason: str
     dry_run: bool = False
+    changed: bool = True
+    """False: it ended before its first step, so everything is as it was."""
     error_count_after: Annotated[int, Field(ge=0)] = 0
     backup_id: str | None = None
     steps: tuple[str, ...] = ()

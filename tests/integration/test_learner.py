@@ -18,16 +18,19 @@ from services.learner.domain.knowledge import slug
 from services.learner.settings import Settings
 from services.learner.store import Base
 from shared.contracts.base import Category, Event
-from shared.contracts.decider import Decision, Verdict
+from shared.contracts.decider import Decision, Plan, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.healer import Outcome, Result
 from shared.contracts.ingest import ExternalOutcome
-from shared.contracts.learner import Drift, Export, Feedbacks, Knowledge, Statistics
+from shared.contracts.learner import Drift, Export, Feedbacks, Knowledge, Statistics, SuggestionQuality
 from shared.db import schema_differences
+from shared.packs import Component, Playbook
 from shared.runtime import Service
 from tests.conftest import Platform
 
 NOW = datetime.now(UTC)
 SIGNATURE = "crash:process-exited"
+RESTART = Playbook.model_validate({"for": ["crash"], "steps": [{"process.start": {}}]})
 SUBJECT = f"state.learner.knowledge.v1.{slug(SIGNATURE, 'restart-it')}"
 
 
@@ -97,6 +100,7 @@ Eventually = Callable[..., Awaitable[None]]
 
 
 async def test_every_outcome_counts_once_on_any_number_of_replicas(world: World, eventually: Eventually) -> None:
+    """Requirements H01 to H03."""
     runs = [outcome(Result.SUCCEEDED if minute % 5 else Result.FAILED, minute) for minute in range(30)]
     again = [run.model_copy(update={"id": uuid4()}) for run in runs[:10]]  # said twice, as two events
     await asyncio.gather(*(world.publish(run) for run in runs + again))
@@ -133,6 +137,7 @@ async def test_replicas_that_hear_the_same_in_another_order_do_not_block_each_ot
 
 
 async def test_a_change_of_the_truth_is_noticed_and_told_once(world: World, eventually: Eventually) -> None:
+    """Requirement H17: each outcome is told as soon as it is known."""
     drifts = await world.client.jetstream().subscribe("learner.drift.v1.>", ordered_consumer=True)
     for minute in range(20):
         await world.publish(outcome(Result.SUCCEEDED, minute))
@@ -201,6 +206,7 @@ async def test_a_word_that_comes_before_the_outcome_is_not_lost(world: World, ev
 
 
 async def test_the_export_is_json_lines_in_pages(world: World, eventually: Eventually) -> None:
+    """Requirement H04."""
     await world.publish(*(outcome(minute=minute) for minute in range(5)))
     await eventually(world.runs(5))
     first = await world.ask("export", Export, b'{"limit": 3}')
@@ -213,13 +219,16 @@ async def test_the_export_is_json_lines_in_pages(world: World, eventually: Event
     assert (line["original_confidence"], line["validation_status"]) == (70.0, "passed")
 
 
-async def test_a_person_s_answer_is_a_lesson(world: World, eventually: Eventually) -> None:
-    asked = Decision(
+def decision(verdict: Verdict) -> Decision:
+    plan = Plan(
+        pack="shop", pack_version=1, playbook="restart-it", spec=RESTART, component="catalog", target=Component()
+    )
+    return Decision(
         at=NOW,
         component="catalog",
         case_id=uuid4(),
         decision_id=uuid4(),
-        verdict=Verdict.ASK,
+        verdict=verdict,
         reason="mode-assist",
         category=Category.CRASH,
         signature=SIGNATURE,
@@ -229,8 +238,13 @@ async def test_a_person_s_answer_is_a_lesson(world: World, eventually: Eventuall
         risk_max=0.4,
         mode="assist",
         dry_run=False,
+        plan=plan,
         explanation="it crashed",
     )
+
+
+async def test_a_person_s_answer_is_a_lesson(world: World, eventually: Eventually) -> None:
+    asked = decision(Verdict.ASK)
     refused = asked.model_copy(
         update={"id": uuid4(), "revision": 2, "verdict": Verdict.ABSTAIN, "decided_by": "ada", "reason": "rejected"}
     )
@@ -244,6 +258,65 @@ async def test_a_person_s_answer_is_a_lesson(world: World, eventually: Eventuall
     (only,) = (await world.ask("feedback", Feedbacks)).feedback
     assert (only.feedback_type, only.outcome_quality) == ("override", 0)
     assert "ada rejected" in only.lessons_learned
+
+
+def overridden(run: Outcome, *, helped: bool | None, verdict: Verdict = Verdict.ABSTAIN) -> Overridden:
+    return Overridden(
+        at=NOW,
+        component="catalog",
+        case_id=run.case_id,
+        decision_id=run.decision_id,
+        signature=SIGNATURE,
+        was=Verdict.EXECUTE,
+        was_playbook="restart-it",
+        verdict=verdict,
+        by="ada",
+        reason="the disk was full, a restart only hid it",
+        applied=False,
+        helped=helped,
+    )
+
+
+async def test_a_person_s_override_labels_the_run_whichever_is_heard_first(
+    world: World, eventually: Eventually
+) -> None:
+    """Requirements H06 and H14: the validation passed, and a person who saw it says that it did not help."""
+    before, after = outcome(minute=1), outcome(minute=2)
+    await world.publish(overridden(before, helped=False))
+
+    async def is_kept() -> bool:
+        return any(one.feedback_type == "override" for one in (await world.ask("feedback", Feedbacks)).feedback)
+
+    await eventually(is_kept)
+    await world.publish(before, after)
+    await eventually(world.runs(2))
+    await world.publish(overridden(after, helped=False))
+
+    async def is_corrected() -> bool:
+        known = await world.known()
+        return known is not None and (known.runs, known.successes) == (2, 0)
+
+    await eventually(is_corrected)
+    lessons = [one.lessons_learned for one in (await world.ask("feedback", Feedbacks)).feedback]
+    assert any("the disk was full, a restart only hid it" in one for one in lessons)
+    assert sum("somebody who saw it says it did not help" in one for one in lessons) == 2
+
+
+async def test_a_person_s_no_to_what_was_decided_alone_is_a_refused_suggestion(
+    world: World, eventually: Eventually
+) -> None:
+    acted = decision(Verdict.EXECUTE)
+    await world.publish(acted)
+    no = overridden(outcome(), helped=None)
+    await world.publish(no.model_copy(update={"decision_id": acted.decision_id, "case_id": acted.case_id}))
+
+    async def is_refused() -> bool:
+        found = await world.ask("suggestion-quality", SuggestionQuality)
+        return [(one.playbook, one.rejected) for one in found.groups] == [("restart-it", 1)] and bool(found.people)
+
+    await eventually(is_refused)
+    found = await world.ask("suggestion-quality", SuggestionQuality)
+    assert [(one.by, one.rejected) for one in found.people] == [("ada", 1)]
 
 
 async def test_a_sweep_says_again_what_is_known(world: World, eventually: Eventually) -> None:

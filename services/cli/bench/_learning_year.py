@@ -10,9 +10,9 @@ DAYS = 360
 MONTHS = 12
 PLAYBOOKS = 4
 KINDS = ("service", "worker")
-AT_FIRST, NEW_A_MONTH = 10, 1
-PER_DAY = 6.0
-CHANGES_A_YEAR = 3.0
+AT_FIRST, NEW_A_MONTH = 30, 1
+PER_DAY = 8.0
+CHANGES_A_YEAR = 1.5
 """Of one trouble: another playbook is the one that helps."""
 DRIFT_A_DAY, RETURN_A_DAY = 0.08, 0.01
 """Standard deviation by which the log-odds of a playbook wander, and how far they are drawn back each day."""
@@ -31,9 +31,12 @@ class Trouble:
     luck: tuple[float, ...]
     """A playbook helps where its chance is above this."""
 
+    truth: int
+    """How often its chances had been drawn anew: nobody sees it but those who are told of changes."""
+
     @property
-    def best(self) -> float:
-        return max(self.chances)
+    def cell(self) -> tuple[str, str]:
+        return self.signature, self.kind
 
 
 @dataclass(slots=True)
@@ -45,6 +48,8 @@ class _Truth:
     odds: dict[str, list[float]] = field(default_factory=dict)
     home: dict[str, list[float]] = field(default_factory=dict)
     """What they wander around."""
+    drawn: dict[str, int] = field(default_factory=dict)
+    """How often."""
 
     def redraw(self, rng: Random, kinds: tuple[str, ...]) -> None:
         """One playbook helps nearly always, one often, the others seldom; kinds differ a little."""
@@ -57,6 +62,7 @@ class _Truth:
         for kind in kinds:
             self.home[kind] = [log(chance / (1 - chance)) + rng.gauss(0, 0.3) for chance in chances]
             self.odds[kind] = list(self.home[kind])
+            self.drawn[kind] = self.drawn.get(kind, 0) + 1
 
     def drift(self, rng: Random) -> None:
         for kind, odds in self.odds.items():
@@ -91,6 +97,7 @@ def year(seed: int) -> list[Trouble]:
                     base=truth.base,
                     chances=tuple(1 / (1 + exp(-one)) for one in truth.odds[kind]),
                     luck=tuple(rng.random() for _ in range(PLAYBOOKS)),
+                    truth=truth.drawn[kind],
                 )
             )
     return found

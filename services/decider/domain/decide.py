@@ -296,6 +296,8 @@ def _spent(outlook: _Outlook) -> Refusal | None:
     last = case.last_failure
     if last is None:
         return None
+    if not last.changed and outlook.eligible:
+        return None  # everything is as it was before: the next best is as good a first attempt
     home = outlook.inputs.targets.get(last.component)
     failed = home.playbooks.get(last.playbook) if home else None
     if failed is not None and failed.then == PAGE_A_HUMAN:

@@ -27,6 +27,8 @@ class Tried:
     playbook: str
     component: str
     result: Result
+    changed: bool = True
+    """Whether it came to a step at all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from services.decider.domain.vocabulary import ATTEMPTED, GOVERNOR
 from services.decider.handlers import translate
 from services.decider.handlers.governor import Governor
 from services.decider.handlers.rights import Rights
-from services.decider.handlers.world import World
+from services.decider.handlers.world import Backdrop, World
 from services.decider.store import CaseRow, DecisionRow, GrantRow, cases, decisions, trust
 from shared import telemetry
 from shared.outbox import Unit
@@ -62,13 +62,15 @@ class Casework:
     def __post_init__(self) -> None:
         self.rights = Rights(self.world)
 
-    async def decide(self, unit: Unit, row: CaseRow, approval: Approval | None = None) -> Ruling:
+    async def decide(
+        self, unit: Unit, row: CaseRow, approval: Approval | None = None, backdrop: Backdrop | None = None
+    ) -> Ruling:
         """Decides the case and, unless it is an approval that was refused, carries the ruling out."""
         case = cases.facts_of(row)
         await self.world.lock(unit, case)
         live = await decisions.live(unit.session, row.case_id)
         case = await self._up_to_date(unit, row, case, live)
-        inputs = await self.world.inputs(unit, case, approval)
+        inputs = await self.world.inputs(unit, case, approval, backdrop)
         ruling = decide(inputs)
         if approval is None or ruling.verdict is Verdict.EXECUTE:
             await self._carry_out(unit, row, live, inputs, ruling)
@@ -76,6 +78,7 @@ class Casework:
 
     async def _up_to_date(self, unit: Unit, row: CaseRow, case: Case, live: DecisionRow | None) -> Case:
         """The case with what time and other cases have changed: a lapsed question, help for the culprit."""
+        known = case
         unaided = await self.world.is_unaided(unit, case.symptom_of)
         case = replace(case, culprit_unaided=unaided)
         if (
@@ -86,7 +89,8 @@ class Casework:
         ):
             lapsed = Declined(Reason.EXPIRED, live.chosen_action or "", live.component)
             case = replace(case, declined=lapsed)
-        cases.keep(row, case, unit.now)
+        if case != known:
+            cases.keep(row, case, unit.now)
         return case
 
     async def _carry_out(
@@ -188,7 +192,9 @@ class Casework:
         self.close_decision(row, live, unit.now)
         row.state, row.next_at, row.tries = State.CLOSED.value, None, 0
 
-    async def ended(self, unit: Unit, row: CaseRow, grant: GrantRow, result: Result, outcome: Json) -> None:
+    async def ended(
+        self, unit: Unit, row: CaseRow, grant: GrantRow, result: Result, outcome: Json, *, changed: bool = True
+    ) -> None:
         """A run has ended: free its component, remember what came of it, and think on."""
         self.governor.release(unit, grant, result)
         live = await decisions.live(unit.session, row.case_id)
@@ -197,7 +203,7 @@ class Casework:
             live.helped = result is Result.SUCCEEDED if result in ATTEMPTED else None
             self.close_decision(row, live, unit.now)
         case = cases.facts_of(row)
-        case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result))[-50:])
+        case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result, changed))[-50:])
         cases.keep(row, case, unit.now)
         await unit.session.flush()
         await self.rights.after(unit, grant, result)

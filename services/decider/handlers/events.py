@@ -9,6 +9,7 @@ from services.decider.domain.life import State
 from services.decider.domain.vocabulary import CaseKind
 from services.decider.handlers import translate
 from services.decider.handlers.casework import Casework
+from services.decider.handlers.world import Backdrop
 from services.decider.store import CaseRow, cases, decisions, grants, trust
 from shared.contracts.detector import Incident, Swept
 from shared.contracts.diagnoser import Diagnosis
@@ -18,8 +19,8 @@ from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Prediction
 from shared.outbox import Unit
 
-BATCH = 20
-"""Cases decided in one unit of work."""
+BATCH = 4
+"""Cases decided again in one unit of work: few, since whatever is new waits that long for the packs' locks."""
 
 
 @dataclass
@@ -104,14 +105,13 @@ class Handlers:
             decision.actual_outcome, decision.updated_at = told, unit.now
             return
         await self.work.world.lock(unit, cases.facts_of(row))
-        await self.work.ended(unit, row, grant, Result(event.result.value), told)
+        await self.work.ended(unit, row, grant, Result(event.result.value), told, changed=event.changed)
 
     # ---- time
 
-    async def tick(self, unit: Unit) -> None:
-        """Decides what is due: refused cases, lapsed questions, reopened incidents, silent runs."""
-        if not await self._give_up_a_silent_run(unit):
-            await self._decide_due(unit)
+    async def tick(self, unit: Unit) -> bool:
+        """Decides what is due: refused cases, lapsed questions, reopened incidents, silent runs. True: more is due."""
+        return await self._give_up_a_silent_run(unit) or await self._decide_due(unit) == BATCH
 
     async def prune(self, unit: Unit) -> None:
         await cases.prune(unit.session, unit.now - self.work.pace.keep)
@@ -130,9 +130,10 @@ class Handlers:
     async def _decide_due(self, unit: Unit) -> int:
         rows = await cases.due(unit.session, unit.now, BATCH)
         await self.work.world.lock(unit, *(cases.facts_of(row) for row in rows))
+        backdrop = Backdrop()
         for row in rows:
             if cases.facts_of(row).is_open and not _waits_for_causes(row):
-                await self.work.decide(unit, row)
+                await self.work.decide(unit, row, backdrop=backdrop)
             else:
                 row.next_at = None
         return len(rows)

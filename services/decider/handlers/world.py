@@ -21,6 +21,7 @@ from services.decider.domain import (
     Target,
 )
 from services.decider.domain.life import UNAIDED
+from services.decider.domain.model import ConfidenceModel
 from services.decider.handlers.governor import Governor
 from services.decider.store import AutonomyRow, decisions, grants, registry, trust
 from shared.contracts.detector import Health, Storm
@@ -155,6 +156,15 @@ class AgentBook:
 
 
 @dataclass
+class Backdrop:
+    """What stays as it is while a batch of cases is decided, by what was asked: read once for all of them."""
+
+    model: ConfidenceModel | None = None
+    standings: dict[frozenset[str], tuple[Standing, ...]] = field(default_factory=dict)
+    records: dict[frozenset[str], tuple[Record, ...]] = field(default_factory=dict)
+
+
+@dataclass
 class World:
     """Everything around a case."""
 
@@ -172,8 +182,17 @@ class World:
         placed = [self.packs.component(name) for case in cases_ for name in involved(case)]
         await grants.lock_packs(unit.session, {one.pack.pack for one in placed if one is not None})
 
-    async def inputs(self, unit: Unit, case: Case, approval: Approval | None = None) -> Inputs:
+    async def inputs(
+        self, unit: Unit, case: Case, approval: Approval | None = None, backdrop: Backdrop | None = None
+    ) -> Inputs:
         """What the case is decided from. The packs' locks must be held, except for a simulation."""
+        backdrop = backdrop or Backdrop()
+        signatures = frozenset(cause.signature for cause in case.causes)
+        if backdrop.model is None:
+            backdrop.model = await registry.in_force(unit.session)
+        if signatures not in backdrop.records:
+            backdrop.records[signatures] = await self._records(unit, signatures)
+            backdrop.standings[signatures] = await self._standings(unit, signatures)
         placed = {name: one for name in involved(case) if (one := self.packs.component(name)) is not None}
         ledgers = await self.governor.ledgers(unit, case, placed)
         groups = {name: await self._group(unit, name, one) for name, one in placed.items()}
@@ -181,16 +200,15 @@ class World:
             now=unit.now,
             case=case,
             targets={name: self._target(case, name, one, ledgers[name], groups[name]) for name, one in placed.items()},
-            records=await self._records(unit, case),
+            records=backdrop.records[signatures],
             switched_off=self.switched_off(),
             approval=approval,
-            standings=await self._standings(unit, case),
-            model=await registry.in_force(unit.session),
+            standings=backdrop.standings[signatures],
+            model=backdrop.model,
         )
 
-    async def _records(self, unit: Unit, case: Case) -> tuple[Record, ...]:
+    async def _records(self, unit: Unit, signatures: Collection[str]) -> tuple[Record, ...]:
         """What the learner knows, with how much of it was on which kind of component."""
-        signatures = {cause.signature for cause in case.causes}
         records = {(one.signature, one.playbook): one for one in self.knowledge.of(signatures)}
         words = await trust.words_on(unit.session, signatures)
         for signature, playbook in words.keys() - records.keys():
@@ -206,8 +224,8 @@ class World:
             for pair, one in sorted(records.items())
         )
 
-    async def _standings(self, unit: Unit, case: Case) -> tuple[Standing, ...]:
-        rows = await trust.standings(unit.session, {cause.signature for cause in case.causes})
+    async def _standings(self, unit: Unit, signatures: Collection[str]) -> tuple[Standing, ...]:
+        rows = await trust.standings(unit.session, signatures)
         return tuple(standing_of(row) for row in rows)
 
     async def is_unaided(self, unit: Unit, case_id: UUID | None) -> bool:

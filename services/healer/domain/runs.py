@@ -57,6 +57,9 @@ class Undoing(StrEnum):
     FENCED = "fenced"
 
 
+BEFORE_ANY_STEP = frozenset({Reason.PLAN_FAILED, Reason.BACKUP_FAILED})
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run ended, in the terms of its outcome."""
@@ -64,6 +67,11 @@ class Ending:
     status: RunStatus
     reason: Reason
     detail: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or may have been, changed."""
+        return self.status is not RunStatus.SKIPPED and self.reason not in BEFORE_ANY_STEP
 
     @property
     def explanation(self) -> str:

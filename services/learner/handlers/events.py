@@ -11,10 +11,14 @@ from services.learner.handlers.learning import NAMESPACE, Learning
 from services.learner.handlers.senses import Senses
 from services.learner.store import outcomes, people, turn
 from shared.contracts.decider import Decision, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.healer import Outcome
 from shared.contracts.ingest import ExternalOutcome
 from shared.outbox import Unit
 from shared.packs.book import PackBook
+
+OVERRIDDEN = "overridden"
+"""Reason of a decision that a person turned into another: their word comes as an event of its own."""
 
 
 @dataclass(slots=True)
@@ -28,7 +32,9 @@ class Handlers:
         end = End(outcome.result.value)
         await turn.take(unit.session)
         label = await people.label_of(unit.session, outcome.case_id)
-        said = label.success if label is not None and label.at >= outcome.finished_at else None
+        said = await people.said_of(unit.session, outcome.decision_id)
+        if said is None and label is not None and label.at >= outcome.finished_at:
+            said = label.success
         placed = self.packs.component(outcome.component)
         columns = _columns(outcome, end, said) | {"kind": placed.component.kind if placed else ""}
         if not await outcomes.add(unit.session, columns):
@@ -53,7 +59,7 @@ class Handlers:
         answer = _answer(decision)
         if not await people.save_decision(unit.session, decision, asked=asked, answer=answer.value):
             return
-        if answer not in (Answer.APPROVED, Answer.REJECTED):
+        if answer not in (Answer.APPROVED, Answer.REJECTED) or decision.reason == OVERRIDDEN:
             return
         playbook = decision.plan.playbook if decision.plan else "no playbook"
         columns: dict[str, object] = {
@@ -65,6 +71,31 @@ class Handlers:
             f"({decision.signature}), which was decided with {decision.confidence:.0%} confidence",
             "model_adjustments": {},
             "created_at": decision.at,
+        }
+        await people.add_feedback(unit.session, columns)
+
+    async def overridden(self, event: Overridden, unit: Unit) -> None:
+        """A person's word against a decision is a label of it: of its run, else of what was suggested. What it turned
+        is told by the decision's next revision as well."""
+        await turn.take(unit.session)
+        refused = event.verdict is not Verdict.EXECUTE or event.playbook != event.was_playbook
+        if event.applied and event.verdict is not Verdict.EXECUTE:
+            return
+        if not event.applied:
+            await people.save_override(unit.session, event, refused=refused)
+        if event.helped is not None and await outcomes.set_label(unit.session, event.decision_id, event.helped):
+            await self.learning.learn(unit, event.decision_id, "override", event.id)
+            return
+        wanted = f"{event.verdict.value} {event.playbook or ''}".strip()
+        columns: dict[str, object] = {
+            "id": uuid5(NAMESPACE, f"override|{event.id}"),
+            "decision_id": event.decision_id,
+            "outcome_quality": 0.0 if refused else 1.0,
+            "feedback_type": "override",
+            "lessons_learned": f"{event.by} wanted {wanted} instead of {event.was.value} {event.was_playbook or ''} "
+            f"on {event.component} ({event.signature}): {event.reason}",
+            "model_adjustments": {"refused": refused, "applied": event.applied},
+            "created_at": event.at,
         }
         await people.add_feedback(unit.session, columns)
 

@@ -11,6 +11,7 @@ from services.learner.store.tables import (
     LabelRow,
     ModelRow,
     OutcomeRow,
+    OverrideRow,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LabelRow",
     "ModelRow",
     "OutcomeRow",
+    "OverrideRow",
     "alarms",
     "foretold",
     "knowledge",

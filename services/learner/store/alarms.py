@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.learner.domain.alarms import Alarm, Judged, Why
-from services.learner.store.tables import AlarmRow, DecisionRow, LabelRow, OutcomeRow
+from services.learner.store.tables import AlarmRow, DecisionRow, LabelRow, OutcomeRow, OverrideRow
 from shared.contracts.detector import Incident
 
 NEWEST = 200
@@ -74,14 +74,19 @@ async def signs(session: AsyncSession, row: AlarmRow) -> Alarm:
         exists().where(DecisionRow.case_id == row.case_id, DecisionRow.answer == "rejected"),
     )
     approved, rejected = (await session.execute(answered)).one()
+    overruled = select(
+        exists().where(OverrideRow.case_id == row.case_id, ~OverrideRow.refused),
+        exists().where(OverrideRow.case_id == row.case_id, OverrideRow.refused),
+    )
+    wanted, refused = (await session.execute(overruled)).one()
     label = await session.get(LabelRow, row.case_id)
     assert row.resolved_at is not None
     return Alarm(
         lasted_s=(row.resolved_at - row.opened_at).total_seconds(),
         repaired=repaired,
         tried=tried,
-        approved=approved,
-        rejected=rejected,
+        approved=approved or wanted,
+        rejected=rejected or refused,
         silenced=row.silenced,
         budget_spent=row.budget_spent,
         said=label.success if label is not None else None,

@@ -35,10 +35,10 @@ async def last_run(session: AsyncSession, case_id: UUID) -> OutcomeRow | None:
     return (await session.scalars(query)).first()
 
 
-async def set_label(session: AsyncSession, decision_id: UUID, label: bool) -> None:
-    await session.execute(
-        update(OutcomeRow).where(OutcomeRow.decision_id == decision_id).values(label=label, success=label)
-    )
+async def set_label(session: AsyncSession, decision_id: UUID, label: bool) -> bool:
+    """Whether the run helped, as somebody says who saw it; False: no such run is known yet."""
+    statement = update(OutcomeRow).where(OutcomeRow.decision_id == decision_id).values(label=label, success=label)
+    return (await session.execute(statement.returning(OutcomeRow.decision_id))).first() is not None
 
 
 @dataclass(frozen=True, slots=True)

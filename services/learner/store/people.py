@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.learner.domain.suggestions import Answer, Suggestion
 from services.learner.domain.thresholds import Gated
-from services.learner.store.tables import DecisionRow, FeedbackRow, LabelRow, OutcomeRow
+from services.learner.store.tables import DecisionRow, FeedbackRow, LabelRow, OutcomeRow, OverrideRow
 from shared.contracts.decider import Decision, Verdict
+from shared.contracts.decider_governance import Overridden
 from shared.contracts.ingest import ExternalOutcome
 
 GATED = ("act", "below-threshold")
@@ -79,15 +80,17 @@ async def gated(session: AsyncSession, since: datetime, most: int = 20_000) -> l
             DecisionRow.answer,
             OutcomeRow.success,
             OutcomeRow.attempted,
+            OverrideRow.refused,
         )
         .outerjoin(OutcomeRow, OutcomeRow.decision_id == DecisionRow.decision_id)
+        .outerjoin(OverrideRow, OverrideRow.decision_id == DecisionRow.decision_id)
         .where(DecisionRow.gated, DecisionRow.at >= since, DecisionRow.pack != "")
         .order_by(DecisionRow.at.desc())
         .limit(most)
     )
     found: dict[tuple[str, str], list[Gated]] = {}
-    for pack, playbook, confidence, answer, success, attempted in await session.execute(query):
-        refused = answer == Answer.REJECTED.value
+    for pack, playbook, confidence, answer, success, attempted, overruled in await session.execute(query):
+        refused = answer == Answer.REJECTED.value or overruled
         right = bool(success) if attempted else (False if refused else None)
         found.setdefault((pack, playbook), []).append(Gated(confidence, right))
     return [OfPlaybook(pack, playbook, decisions) for (pack, playbook), decisions in sorted(found.items())]
@@ -96,8 +99,9 @@ async def gated(session: AsyncSession, since: datetime, most: int = 20_000) -> l
 async def suggestions(session: AsyncSession, since: datetime, most: int = 20_000) -> list[Suggestion]:
     """What was to be done since a time: asked of a person, or done without."""
     query = (
-        select(DecisionRow, OutcomeRow.success, OutcomeRow.attempted)
+        select(DecisionRow, OutcomeRow.success, OutcomeRow.attempted, OverrideRow.refused, OverrideRow.by)
         .outerjoin(OutcomeRow, OutcomeRow.decision_id == DecisionRow.decision_id)
+        .outerjoin(OverrideRow, OverrideRow.decision_id == DecisionRow.decision_id)
         .where(
             DecisionRow.at >= since, DecisionRow.playbook != "", DecisionRow.asked | (DecisionRow.verdict == "execute")
         )
@@ -105,16 +109,17 @@ async def suggestions(session: AsyncSession, since: datetime, most: int = 20_000
         .limit(most)
     )
     found = []
-    for row, success, attempted in await session.execute(query):
+    for row, success, attempted, overruled, overruled_by in await session.execute(query):
         took = row.answered_at - row.first_at if row.asked and row.answered_at and row.first_at else None
         by_person = row.answer in (Answer.APPROVED.value, Answer.REJECTED.value)
+        answer = Answer.REJECTED if overruled and row.answer == "" else Answer(row.answer)
         found.append(
             Suggestion(
                 kind=row.case_kind,
                 playbook=row.playbook,
                 asked=row.asked,
-                answer=Answer(row.answer),
-                by=row.decided_by if by_person else "",
+                answer=answer,
+                by=row.decided_by if by_person else (overruled_by or ""),
                 done=row.verdict == Verdict.EXECUTE.value,
                 helped=bool(success) if attempted else None,
                 answer_s=took.total_seconds() if took is not None and by_person else None,
@@ -139,6 +144,31 @@ async def label_of(session: AsyncSession, case_id: UUID) -> LabelRow | None:
     return await session.get(LabelRow, case_id)
 
 
+async def save_override(session: AsyncSession, event: Overridden, *, refused: bool) -> None:
+    """What was last said of a decision; what was said of its run isn't forgotten."""
+    first = insert(OverrideRow).values(
+        decision_id=event.decision_id,
+        case_id=event.case_id,
+        refused=refused,
+        helped=event.helped,
+        by=event.by,
+        at=event.at,
+    )
+    newest = {"refused": refused, "by": event.by, "at": event.at}
+    await session.execute(
+        first.on_conflict_do_update(
+            index_elements=[OverrideRow.decision_id],
+            set_=newest | {"helped": func.coalesce(first.excluded.helped, OverrideRow.helped)},
+            where=OverrideRow.at <= event.at,
+        )
+    )
+
+
+async def said_of(session: AsyncSession, decision_id: UUID) -> bool | None:
+    """What a person who overruled a decision says of its run; None: nothing."""
+    return await session.scalar(select(OverrideRow.helped).where(OverrideRow.decision_id == decision_id))
+
+
 async def answers(session: AsyncSession, since: datetime) -> tuple[int, dict[str, int]]:
     """How many decisions asked a person, and the answers."""
     query = (
@@ -154,8 +184,11 @@ async def add_feedback(session: AsyncSession, columns: dict[str, object]) -> Non
     await session.execute(insert(FeedbackRow).values(**columns).on_conflict_do_nothing())
 
 
-async def newest_feedback(session: AsyncSession, limit: int) -> Sequence[FeedbackRow]:
+async def newest_feedback(session: AsyncSession, limit: int, decision_id: UUID | None) -> Sequence[FeedbackRow]:
+    """Lessons, newest first; only of one decision if that is given."""
     query = select(FeedbackRow).order_by(FeedbackRow.created_at.desc()).limit(limit)
+    if decision_id is not None:
+        query = query.where(FeedbackRow.decision_id == decision_id)
     return (await session.scalars(query)).all()
 
 
@@ -163,4 +196,5 @@ async def prune(session: AsyncSession, before: datetime) -> None:
     """Forgets what is older than a time."""
     await session.execute(delete(DecisionRow).where(DecisionRow.at < before))
     await session.execute(delete(LabelRow).where(LabelRow.at < before))
+    await session.execute(delete(OverrideRow).where(OverrideRow.at < before))
     await session.execute(delete(FeedbackRow).where(FeedbackRow.created_at < before))

@@ -82,6 +82,22 @@ class LabelRow(Base):  # type: ignore[misc, valid-type]
     at: Mapped[datetime] = mapped_column(index=True)
 
 
+class OverrideRow(Base):  # type: ignore[misc, valid-type]
+    """A person's newest word against a decision that could not be turned any more; it may be heard of before the
+    decision, or before its outcome."""
+
+    __tablename__ = "overrides"
+
+    decision_id: Mapped[UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(index=True)
+    refused: Mapped[bool]
+    """They did not want what was decided; otherwise they wanted it done."""
+    helped: Mapped[bool | None]
+    """What they say of the run that there was; null: there was none."""
+    by: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
 class FeedbackRow(Base):  # type: ignore[misc, valid-type]
     __tablename__ = "learning_feedback"
 

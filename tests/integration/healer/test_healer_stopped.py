@@ -4,10 +4,6 @@ really stopped, in the middle of a run. `resume-acting` lets the next one act.""
 from __future__ import annotations
 
 import asyncio
-import os
-import random
-import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,15 +16,14 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from services.cli.provision import nats_users, provision_database, provision_streams
-from services.gateway.settings import Settings as GatewaySettings
 from services.healer.app import build
 from services.healer.settings import Settings
 from shared.contracts.healer import Result
 from shared.embedded import EmbeddedServers
-from shared.embedded.ports import choose_port
 from shared.settings import SERVICES
 from tests.conftest import Platform
 from tests.integration.healer.story import CONFIG, Listener, World, decision, playbook, until
+from tests.integration.test_gateway import started
 
 SET = {"file.set": {"path": "${component.config_path}", "key": "upstream.timeout_ms", "value": 1200}}
 QUICK = {"window_s": 0.2, "clear": "none"}
@@ -83,32 +78,13 @@ type Down = Callable[[Platform], Awaitable[Callable[[], Awaitable[None]]]]
 
 
 async def gateway_down(own: Platform) -> Callable[[], Awaitable[None]]:
-    """One that was up, and is killed."""
-    port, settings = choose_port((), random.Random()), own.settings(GatewaySettings)
-    environment = {
-        "HOMEOSTAT_NATS_URL": settings.nats_url,
-        "HOMEOSTAT_NATS_PASSWORD": settings.nats_secret() or "",
-        "HOMEOSTAT_POSTGRES_PORT": str(settings.postgres_port),
-        "HOMEOSTAT_POSTGRES_DATABASE": settings.postgres_database,
-        "HOMEOSTAT_POSTGRES_PASSWORD": settings.postgres_secret() or "",
-        "HOMEOSTAT_HTTP_PORT": str(port),
-    }
-    command = (sys.executable, "-m", "services.cli", "serve", "gateway")
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
-
-    async def answers() -> bool:
-        async with httpx.AsyncClient() as client:
-            try:
-                return (await client.get(f"http://127.0.0.1:{port}/api/packs")).status_code < 500
-            except httpx.TransportError:
-                return False
-
-    try:
-        await until(answers)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-    assert not await answers()
+    """One that was up."""
+    async with started(own) as gateway:
+        assert (await gateway.client.get("/api/packs")).status_code == httpx.codes.OK
+        url = gateway.url
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(url)
 
     async def stays_down() -> None: ...
 

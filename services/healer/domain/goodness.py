@@ -29,23 +29,34 @@ class Watched:
     good: bool
 
 
-def judge(
-    watched: Watched | None,
-    sha256: str,
-    now: datetime,
-    good_after_s: float,
-    last_trouble_at: datetime | None,
-) -> Judgement:
-    """What the file's present bytes are worth.
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Of the component whose file it is: when its newest incident began, and when the last one ended, or now."""
 
-    `last_trouble_at`: `now` while the component has an open incident, else when the last one ended; None without.
-    """
-    in_trouble = last_trouble_at is not None and last_trouble_at >= now
+    began: datetime
+    until: datetime
+
+
+SUSPECT_FOR = 12
+"""Bytes with which trouble came must be quiet for so many times as long: that it went may mean no more than that the
+process did not take them."""
+SEEN_SOONER = timedelta(seconds=5)
+"""By so much an incident may be noticed before the new bytes are."""
+
+
+def judge(
+    watched: Watched | None, sha256: str, now: datetime, good_after_s: float, trouble: Trouble | None
+) -> Judgement:
+    """What the file's present bytes are worth. `trouble`: None when there never was any."""
     if watched is None:
-        return Judgement.WATCH if in_trouble else Judgement.TRUST_FIRST
+        return Judgement.WATCH if trouble and trouble.until >= now else Judgement.TRUST_FIRST
     if watched.sha256 != sha256:
         return Judgement.WATCH
     if watched.good:
         return Judgement.KNOWN
-    quiet_since = max(watched.since, last_trouble_at) if last_trouble_at else watched.since
-    return Judgement.PROMOTE if now - quiet_since >= timedelta(seconds=good_after_s) else Judgement.WAIT
+    quiet_since, needed = watched.since, timedelta(seconds=good_after_s)
+    if trouble:
+        quiet_since = max(quiet_since, trouble.until)
+        if trouble.began >= watched.since - SEEN_SOONER:
+            needed *= SUSPECT_FOR
+    return Judgement.PROMOTE if now - quiet_since >= needed else Judgement.WAIT

@@ -143,7 +143,7 @@ class PracticeHandlers:
         if await practices.any_run_on(unit.session, pack.components):
             return False
         trouble = await cases.last_trouble(unit.session, pack.components, unit.now)
-        return all(unit.now - at >= QUIET for at in trouble.values())
+        return all(unit.now - one.until >= QUIET for one in trouble.values())
 
     # ---- beginning
 

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.healer.domain.goodness import Trouble
 from services.healer.store.models import CaseState
 
 
@@ -34,18 +35,20 @@ async def any_open(session: AsyncSession, component: str, kind: str) -> bool:
     return (await session.execute(found.limit(1))).first() is not None
 
 
-async def last_trouble(session: AsyncSession, components: Iterable[str], now: datetime) -> dict[str, datetime]:
-    """Per component `now` while an incident is open, else when the last one ended; nothing where there was none."""
+async def last_trouble(session: AsyncSession, components: Iterable[str], now: datetime) -> dict[str, Trouble]:
+    """Of each component that had incidents: when the newest began, and `now` while one is open, else the last end."""
+    ended = func.coalesce(CaseState.closed_at, CaseState.updated_at)
     rows = await session.execute(
         select(
             CaseState.component,
+            func.max(func.coalesce(CaseState.opened_at, CaseState.updated_at)),
             func.bool_or(CaseState.is_open),
-            func.max(func.coalesce(CaseState.closed_at, CaseState.updated_at)),
+            func.max(ended),
         )
         .where(CaseState.component.in_(list(components)), CaseState.kind == "incident")
         .group_by(CaseState.component)
     )
-    return {component: now if is_open else ended for component, is_open, ended in rows}
+    return {component: Trouble(began, now if is_open else over) for component, began, is_open, over in rows}
 
 
 async def prune(session: AsyncSession, before: datetime) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from services.healer.domain.goodness import Trouble
 from services.healer.store import backups, cases, runs
 from services.healer.store.models import Blob, CaseState, GoodFile, Run
 from tests.conftest import Platform
@@ -111,7 +112,7 @@ async def test_an_older_revision_of_a_case_changes_nothing(session: AsyncSession
     assert known is not None
     assert (known.revision, known.is_open) == (3, False)
     assert not await cases.any_open(session, "web", "incident")
-    assert await cases.last_trouble(session, ["web", "db"], NOW + timedelta(days=1)) == {"web": NOW}
+    assert await cases.last_trouble(session, ["web", "db"], NOW + timedelta(days=1)) == {"web": Trouble(NOW, NOW)}
 
 
 async def test_pruning_leaves_every_byte_that_something_refers_to(session: AsyncSession) -> None:

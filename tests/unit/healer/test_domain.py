@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from services.healer.domain.documents import DocumentError, get_key, set_key
-from services.healer.domain.goodness import Judgement, Watched, judge
+from services.healer.domain.goodness import SUSPECT_FOR, Judgement, Trouble, Watched, judge
 from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
 from services.healer.domain.runs import Reason, RunStatus, Undoing, backup_id, ending_of_failure, resolution_time_ms
 from services.healer.domain.validation import Cleared, Window, errors_between, verdict
@@ -232,12 +232,16 @@ def later(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
+EARLIER = Trouble(later(-60), later(100))
+"""It began before there was anything new, and ended."""
+
+
 def test_the_first_version_seen_in_peace_is_good() -> None:
     assert judge(None, "a", NOW, 600, None) is Judgement.TRUST_FIRST
 
 
 def test_the_first_version_seen_during_an_incident_must_prove_itself() -> None:
-    assert judge(None, "a", NOW, 600, NOW) is Judgement.WATCH
+    assert judge(None, "a", NOW, 600, Trouble(NOW, NOW)) is Judgement.WATCH
 
 
 def test_new_bytes_are_good_after_a_while_without_trouble() -> None:
@@ -245,13 +249,22 @@ def test_new_bytes_are_good_after_a_while_without_trouble() -> None:
     assert judge(watched, "c", later(700), 600, None) is Judgement.WATCH
     assert judge(watched, "b", later(599), 600, None) is Judgement.WAIT
     assert judge(watched, "b", later(600), 600, None) is Judgement.PROMOTE
-    assert judge(watched, "b", later(600), 600, later(100)) is Judgement.WAIT
-    assert judge(watched, "b", later(700), 600, later(100)) is Judgement.PROMOTE
+    assert judge(watched, "b", later(600), 600, EARLIER) is Judgement.WAIT
+    assert judge(watched, "b", later(700), 600, EARLIER) is Judgement.PROMOTE
+
+
+def test_bytes_with_which_trouble_came_are_suspect_for_long_although_it_went() -> None:
+    """A process that refuses new bytes goes on with the old ones: quiet says nothing of the new."""
+    watched = Watched("b", NOW, good=False)
+    came_with_them = Trouble(later(-2), later(4))
+    assert judge(watched, "b", later(4 + 600), 600, came_with_them) is Judgement.WAIT
+    assert judge(watched, "b", later(4 + 600 * SUSPECT_FOR), 600, came_with_them) is Judgement.PROMOTE
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 5_000))
 def test_no_version_is_promoted_within_the_time_after_trouble(now_s: int, trouble_s: int, good_after_s: int) -> None:
-    verdict = judge(Watched("b", NOW, good=False), "b", later(now_s), good_after_s, later(min(trouble_s, now_s)))
+    trouble = Trouble(later(-60), later(min(trouble_s, now_s)))
+    verdict = judge(Watched("b", NOW, good=False), "b", later(now_s), good_after_s, trouble)
     assert verdict in {Judgement.PROMOTE, Judgement.WAIT}
     if verdict is Judgement.PROMOTE:
         assert now_s - min(trouble_s, now_s) >= good_after_s

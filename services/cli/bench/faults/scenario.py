@@ -68,6 +68,8 @@ class Scenario:
     """Of one playbook on one component; more is a repetition."""
     pack: Callable[[Pack], Pack] | None = None
     """What the system's pack is for this scenario; by default the suite's."""
+    alone: bool = False
+    """It begins on new ground: what was tried before it would count."""
     quick: bool = False
     """Belongs to the short selection that is run at every change."""
 

@@ -46,7 +46,7 @@ async def play_all(acts: Mapping[str, tuple[Scenario, ...]], say: Say) -> list[V
         if act == CONTAINERS and not _has_engine(say):
             continue
         waiting = list(scenarios)
-        while waiting:  # once, but for a scenario after which nothing could be made whole
+        while waiting:  # anew for a scenario that wants to be alone, and when nothing could be made whole
             played = await _on_new_ground(act, waiting, say)
             found += played
             del waiting[: len(played)]
@@ -78,6 +78,8 @@ async def _on_new_ground(act: str, scenarios: Sequence[Scenario], say: Say) -> l
             opened = stage(platform, checkout(), Console(quiet=True), quiet=True, adapt=adapt)
             ground = Ground(platform, await stack.enter_async_context(opened), containers)
             for scenario in scenarios:
+                if found and scenario.alone:
+                    break
                 try:
                     found.append(await play(ground, scenario))
                 except (GroundError, OSError) as error:

@@ -48,6 +48,7 @@ PROVIDERS = (
         heals=("payments", "worker"),
         playbooks=(*REROUTED, "restart-hung"),
         within_s=60,
+        alone=True,
     ),
     Scenario(
         name="provider-b, which nobody uses, is gone",

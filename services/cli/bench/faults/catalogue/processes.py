@@ -128,6 +128,7 @@ AGAIN = (
         within_s=90,
         watch_s=5,
         pack=policy(max_attempts=3),
+        alone=True,
     ),
     Scenario(
         name="loadgen dies 1 s after each start",
@@ -140,6 +141,7 @@ AGAIN = (
         within_s=90,
         watch_s=5,
         pack=policy(max_attempts=3),
+        alone=True,
     ),
 )
 SCENARIOS = (*CRASHES, *HANGS, *SHORTAGES, *TOGETHER)

@@ -127,6 +127,7 @@ WORSE = (
                 },
             }
         ),
+        alone=True,
     ),
     Scenario(
         name="the cure fails at its second step",
@@ -137,6 +138,7 @@ WORSE = (
         playbooks=("stops-halfway",),
         watch_s=12,
         pack=playbooks({"stops-halfway": {**STOPS_HALFWAY, "then": "page-a-human"}}, without=("restore-config",)),
+        alone=True,
     ),
     Scenario(
         name="the cure restarts what reads a wrong file, and nothing changes",
@@ -150,6 +152,7 @@ WORSE = (
             {"restarts-only": {**_WORSE, "backup": [], "steps": [{"process.restart": {}}], "then": "page-a-human"}},
             without=("restore-config",),
         ),
+        alone=True,
     ),
 )
 LIES = (
@@ -164,6 +167,7 @@ LIES = (
         within_s=120,
         watch_s=5,
         pack=policy(max_attempts=3),
+        alone=True,
     ),
     Scenario(
         name="worker dies 4 s into a validation of 6 s",
@@ -177,6 +181,7 @@ LIES = (
         pack=changed_playbook(
             "restart-crashed", validate={"window_s": 6, "clear": "incident", "error_count_after": 0}, then=None
         ),
+        alone=True,
     ),
 )
 SCENARIOS = (*SLIPS, *HARMLESS, *WORSE, *LIES)

@@ -58,10 +58,10 @@ slow: install ## The integration tests that take minutes: a SIGKILL at every poi
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist load -m slow --durations 10 tests/integration tests/contract
 
 e2e: install ## The whole platform on the shop
-	@$(VENV)/bin/pytest tests/e2e
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile tests/e2e
 
 chaos: install ## 200 rounds of killing things at random moments of an incident
-	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED))
+	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED)) $(if $(AT_ONCE),--at-once $(AT_ONCE))
 
 faults: install ## Fault scenarios over the shop (QUICK=1 the most telling ones, ONLY=text those whose name holds it)
 	@$(PYTHON) -m services.cli.bench.faults $(if $(QUICK),--quick) $(if $(ONLY),--only '$(ONLY)')

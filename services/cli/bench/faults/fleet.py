@@ -75,7 +75,7 @@ class Fleet:
         return f"{self.prefix}-{name}"
 
     def create(self, name: str) -> None:
-        health = ("--health-cmd", CHECK, "--health-interval", "1s", "--health-retries", "2", "--health-timeout", "3s")
+        health = ("--health-cmd", CHECK, "--health-interval", "2s", "--health-retries", "2", "--health-timeout", "10s")
         limits = ("--memory", "128m", "--memory-swap", "128m", "--pids-limit", "64", "--network", "bridge")
         command = (IMAGE, "python", "-c", SERVER)
         docker("run", "--detach", "--name", self.container(name), *health, *limits, *command)

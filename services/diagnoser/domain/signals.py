@@ -23,7 +23,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class IncidentSeen:
-    """An open incident at its newest revision."""
+    """An incident at its newest revision: open, or over a moment ago."""
 
     id: UUID
     component: str
@@ -36,6 +36,7 @@ class IncidentSeen:
     flapping: bool = False
     evidence: tuple[Fact, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    resolved_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ class Explainer:
             return cause.confidence
         # Two full resources are two troubles, though their category is the same (requirement B29).
         alone = Nature.RESOURCE in {nature, self.scene.nature(other)}
-        if cause and mine and cause.category == mine.category and within and not alone:
+        was_over = other.resolved_at is not None and other.resolved_at < incident.opened_at
+        if cause and mine and cause.category == mine.category and within and not alone and not was_over:
             return min(SAME_CAUSE_WEIGHT, cause.confidence)
         return 0.0
 

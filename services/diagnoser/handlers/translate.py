@@ -35,6 +35,7 @@ def incident(event: Incident) -> IncidentSeen:
         flapping=event.flapping,
         evidence=tuple(Fact(o.name, o.observed, o.expected, o.unit, o.component) for o in event.evidence),
         labels=event.labels,
+        resolved_at=event.resolved_at,
     )
 
 

@@ -213,6 +213,13 @@ def test_incidents_with_one_cause_become_one_case() -> None:
     assert conclude(logs, ratio, **scene).symptom_of is None
 
 
+def test_what_begins_after_a_like_trouble_was_over_is_a_trouble_of_its_own() -> None:
+    scene = {"log_categories": {"upstream-timeout": Category.TIMEOUT}}
+    earlier = incident("web", "log:upstream-timeout", 0, resolved_at=T0 + timedelta(seconds=3))
+    assert conclude(incident("web", "http-timeout", 2), earlier, **scene).symptom_of == earlier.id
+    assert conclude(incident("web", "http-timeout", 5), earlier, **scene).symptom_of is None
+
+
 def test_of_a_storm_of_alarms_the_most_telling_are_looked_at() -> None:
     storm = [incident("payments", f"log:kind-{n}", n) for n in range(50)]
     exited = incident("payments", "process-exited", 60)

@@ -197,21 +197,21 @@ class Listener:
         assert len(found) == 1
         return found[0]
 
-    async def phase(self, decision_id: UUID, wanted: str) -> None:
+    async def phase(self, decision_id: UUID, wanted: str, within_s: float = 20) -> None:
         """Waits until the run has said that it is in this phase."""
 
         async def told() -> bool:
             return wanted in {phase for phase, _step in await self.phases(decision_id)}
 
-        await until(told)
+        await until(told, within_s)
 
-    async def recorded(self, decision_id: UUID, step: str) -> None:
+    async def recorded(self, decision_id: UUID, step: str, within_s: float = 20) -> None:
         """Waits until a durable step of the run is over."""
-        await self.phase(decision_id, "planned")  # by then the workflows' tables are there
+        await self.phase(decision_id, "planned", within_s)  # by then the workflows' tables are there
         connection = await self.platform.connect_postgres("healer")
         query = "select count(*) from healer_dbos.operation_outputs where workflow_uuid = $1 and function_name = $2"
         try:
-            await until(lambda: connection.fetchval(query, str(decision_id), step))
+            await until(lambda: connection.fetchval(query, str(decision_id), step), within_s)
         finally:
             await connection.close()
 

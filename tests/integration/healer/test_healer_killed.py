@@ -33,6 +33,9 @@ UNDOING = [
     f"{when} {step}" for step in ("rolling back", "put back", "look back 1", "undo 1") for when in ("before", "after")
 ]
 
+STARTED_S = 120
+"""A process may take long to start on a busy machine."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -65,8 +68,10 @@ async def healer(platform: Platform, doom: str = "", doom_when: str = "") -> Asy
 class Receiver:
     """An HTTP server that notes the idempotency keys it is sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *statuses: int) -> None:
+        """It answers with these in turn, then with 204."""
         self.keys: list[str] = []
+        self.statuses = list(statuses)
         self.port = 0
 
     @asynccontextmanager
@@ -82,20 +87,27 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         lines = [line for line in head.splitlines() if line.lower().startswith("idempotency-key:")]
         self.keys += [line.split(":", 1)[1].strip() for line in lines]
-        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        status = self.statuses.pop(0) if self.statuses else 204
+        writer.write(f"HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
 
 
-async def killed_and_continued(platform: Platform, listener: Listener, order: Decision, doom: str) -> Outcome:
-    """The outcome of a run whose healer is killed at `doom`, and which another healer ends."""
+async def killed_and_continued(
+    platform: Platform, listener: Listener, order: Decision, doom: str, *, still_bad: bool = False
+) -> Outcome:
+    """The outcome of a run whose healer is killed at `doom`, and which another healer ends. `still_bad`: its incident
+    is seen again in the second half of the window."""
     async with healer(platform, doom) as doomed:
         await listener.publish(order)
-        async with asyncio.timeout(40):
+        if still_bad:
+            await listener.recorded(order.decision_id, "settle", STARTED_S)
+            await listener.publish(incident(order.case_id, order.component, 2))
+        async with asyncio.timeout(STARTED_S):
             assert await doomed.wait() == -signal.SIGKILL, "the point was never reached"
         assert await listener.all_of(Outcome) == []
     async with healer(platform) as successor:
-        outcome = await listener.outcome(order.decision_id, 40)
+        outcome = await listener.outcome(order.decision_id, STARTED_S)
         await assert_told_once(listener, order)
         assert successor.returncode is None
     return outcome
@@ -151,12 +163,40 @@ async def test_undoing_is_done_once_wherever_the_healer_was_killed(
     case = uuid4()
     await listener.publish(incident(case, world.name))
     spec = playbook(SET, RESTART, validate={"window_s": 0.4, "clear": "incident"})
-    outcome = await killed_and_continued(platform, listener, decision(world, spec, case_id=case), doom)
+    order = decision(world, spec, case_id=case)
+    outcome = await killed_and_continued(platform, listener, order, doom, still_bad=True)
     assert outcome.result is Result.ROLLED_BACK, outcome.reason
     assert world.config.read_bytes() == CONFIG
     assert world.config.stat().st_mode & 0o777 == 0o640
     assert len(world.running()) == 1
     assert world.started_times() == 3
+
+
+@pytest.mark.parametrize("doom", ["after check 0.2", "before look 0.2", "before act 0.2", "after act 0.2"])
+async def test_a_second_attempt_is_made_under_the_same_key_wherever_the_healer_was_killed(
+    platform: Platform, listener: Listener, world: World, doom: str
+) -> None:
+    async with Receiver(503).serving() as receiver:
+        call = {"http.call": {"url": f"http://127.0.0.1:{receiver.port}/flush"}}
+        order = decision(world, playbook({**call, "retry": {"attempts": 2, "backoff_s": 0.05}}))
+        outcome = await killed_and_continued(platform, listener, order, doom)
+    assert outcome.result is Result.SUCCEEDED, outcome.reason
+    repeated = doom == "after act 0.2"  # its record was lost with the process
+    assert receiver.keys == [f"{order.decision_id}/0"] * (3 if repeated else 2)
+
+
+@pytest.mark.parametrize("doom", ["before undo 0", "after undo 0"])
+async def test_a_step_goes_back_by_its_own_action_once_wherever_the_healer_was_killed(
+    platform: Platform, listener: Listener, world: World, doom: str
+) -> None:
+    await world.start()
+    case = uuid4()
+    await listener.publish(incident(case, world.name))
+    restart = {**RESTART, "rollback": {"process.stop": {}}}
+    order = decision(world, playbook(restart, validate={"window_s": 0.4, "clear": "incident"}), case_id=case)
+    outcome = await killed_and_continued(platform, listener, order, doom, still_bad=True)
+    assert outcome.result is Result.ROLLED_BACK, outcome.reason
+    assert (world.running(), world.started_times()) == ([], 2)
 
 
 async def slots_held(platform: Platform) -> int:

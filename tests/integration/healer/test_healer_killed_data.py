@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.contracts.healer import Result
 from tests.conftest import Platform
-from tests.integration.healer.story import Listener, World, decision, playbook
+from tests.integration.healer.story import Listener, World, decision, incident, playbook
 from tests.integration.healer.test_healer_killed import killed_and_continued
 from tests.integration.test_detector_probes_stores import redis_server
 
 JOBS = {"dsn": {"env": "WEB_DSN"}, "table": "public.jobs", "since": "touched_at"}
 REQUEUE = {"jobs.requeue": {**JOBS, "older_than_s": 60, "attempts": "attempts"}}
 CLEAN_UP = {"jobs.clean_up": {**JOBS, "older_than_days": 1}}
+UNDOING = ["rows put back", "keys put back"]
 DOING = ["copy kept", "rows committed", "before act 1", "keys deleted"]
 
 pytestmark = pytest.mark.slow
@@ -70,3 +72,19 @@ async def test_rows_and_keys_are_changed_once_wherever_the_healer_was_killed(
     assert outcome.result is Result.SUCCEEDED, outcome.reason
     assert await jobs(platform) == [(n, "queued", n + 1) for n in range(2, 21, 2)]
     assert await keys(redis) == {}
+
+
+@pytest.mark.parametrize("doom", UNDOING)
+async def test_rows_and_keys_are_put_back_once_wherever_the_healer_was_killed(
+    platform: Platform, listener: Listener, world: World, redis: Redis, doom: str
+) -> None:
+    await make_jobs(platform)
+    rows_before, keys_before = await jobs(platform), await keys(redis)
+    case = uuid4()
+    await listener.publish(incident(case, world.name))
+    spec = playbook(REQUEUE, CLEAN_UP, invalidate(redis), validate={"window_s": 0.4, "clear": "incident"})
+    order = decision(world, spec, case_id=case)
+    outcome = await killed_and_continued(platform, listener, order, doom, still_bad=True)
+    assert outcome.result is Result.ROLLED_BACK, outcome.reason
+    assert await jobs(platform) == rows_before
+    assert await keys(redis) == keys_before

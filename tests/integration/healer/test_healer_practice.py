@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
 from services.decider.domain import Reason, Verdict
@@ -32,6 +36,7 @@ from shared.packs.practice import spec_hash
 from shared.runtime import Service
 from tests.conftest import Platform
 from tests.integration.healer.story import CONFIG, Listener, World, now, until
+from tests.integration.healer.test_healer_killed import healer as doomed_healer
 from tests.unit.decider import scenes
 
 BAD = CONFIG.replace(b"800", b"1")
@@ -97,13 +102,17 @@ def pack_of(
 async def practised(listener: Listener) -> PracticeReport:
     """Asks for the practice of `mend` and waits for its end."""
     begun = await listener.ask("practice", StartPractice(playbook="mend", by="ann"), PracticesBegun)
+    return await ended(listener, begun.begun[0].practice_id)
+
+
+async def ended(listener: Listener, practice_id: UUID) -> PracticeReport:
     found: list[PracticeReport] = []
 
     async def over() -> bool:
         found[:] = [
             one
             for one in (await listener.ask("practices", ListPractices(), Practices)).practices
-            if one.practice_id == begun.begun[0].practice_id and one.verdict is not None
+            if one.practice_id == practice_id and one.verdict is not None
         ]
         return bool(found)
 
@@ -259,3 +268,29 @@ async def test_the_schedule_practises_what_is_due(
     async with healer(platform, pack, listener):
         await until(over, within_s=240)
     assert [(one.by, one.verdict) for one in found] == [("schedule", "passed")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("doom", ["after helping: break", "after act 0", "before undo 1", "before returning: put back"])
+async def test_a_practice_goes_on_wherever_the_healer_was_killed(
+    platform: Platform, listener: Listener, world: World, spare: World, doom: str
+) -> None:
+    pack = pack_of(world, spare, RESTORE, RESTART, practice={"fault": [WRITE_BAD]})
+    body = Pack.model_validate(pack).model_dump(mode="json", by_alias=True)
+    await listener.publish(PackApplied(at=now(), pack="test", version=1, applied_by="test", body=body))
+    async with doomed_healer(platform, doom) as doomed:
+        begun: list[PracticesBegun] = []
+
+        async def asked() -> bool:
+            with suppress(NoRespondersError):  # it is only starting
+                begun.append(await listener.ask("practice", StartPractice(playbook="mend", by="ann"), PracticesBegun))
+            return bool(begun)
+
+        await until(asked, within_s=120)
+        async with asyncio.timeout(120):
+            assert await doomed.wait() == -signal.SIGKILL, "the point was never reached"
+    async with healer(platform, pack, listener):
+        report = await ended(listener, begun[0].begun[0].practice_id)
+    assert (report.verdict, report.way_back) == ("passed", "proven"), report.reason
+    assert spare.config.read_bytes() == CONFIG
+    assert len(spare.running()) == 1

@@ -17,6 +17,7 @@ STEPS = 100
 LEAST_PROBABILITY = 0.001
 
 type Strategy = Literal["fixed", "ab", "thompson"]
+STRATEGIES: tuple[Strategy, ...] = ("fixed", "ab", "thompson")
 type Posterior = tuple[float, float]
 """Pseudo-counts (successes, failures) of a Beta distribution, both above zero."""
 
@@ -33,6 +34,21 @@ def pick(strategy: Strategy, posteriors: Sequence[Posterior], seed: str) -> tupl
     shares = iter(uniform(f"{seed}/{place}") for place in range(len(posteriors)))
     chosen = thompson(posteriors, lambda helped, failed: beta_quantile(next(shares), helped, failed))
     return chosen, probability_of_best(posteriors, chosen)
+
+
+def probabilities(strategy: Strategy, posteriors: Sequence[Posterior]) -> list[float]:
+    """With which the strategy takes each of them, whatever the seed; they sum to 1.
+
+    >>> probabilities("ab", [(9.0, 1.0), (8.0, 2.0), (1.0, 1.0)])
+    [0.5, 0.5, 0.0]
+    """
+    places = range(len(posteriors))
+    if strategy == "fixed" or len(posteriors) < 2:
+        return [float(place == 0) for place in places]
+    if strategy == "ab":
+        return [0.5 if place < 2 else 0.0 for place in places]
+    found = [probability_of_best(posteriors, place) for place in places]
+    return [one / sum(found) for one in found]
 
 
 def thompson(posteriors: Sequence[Posterior], draw: Callable[[float, float], float]) -> int:

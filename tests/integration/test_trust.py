@@ -265,7 +265,7 @@ async def test_strategies_are_compared_on_the_choices_that_were_made(pair: Pair)
         await ended(pair, seen, order)
     told = await pair.gateway.get("/api/autonomous/strategies")
     assert told["choices"] == 6
-    assert {one["strategy"] for one in told["strategies"]} == {"fixed", "ab", "thompson"}
+    assert {one["strategy"] for one in told["strategies"]} == {"fixed", "ab", "thompson", "ucb"}
     own = next(one["own"] for one in told["strategies"] if one["strategy"] == "ab")
     assert (own["part"], own["whole"]) == (6, 6)
     assert {one["playbook"] for one in told["playbooks"]} == set(taken)

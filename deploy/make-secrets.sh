@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what compose.yaml mounts as secrets: random passwords under deploy/secrets/, one file each. What is there stays.
-#   usage: deploy/make-secrets.sh [directory]
+#   usage: [HOMEOSTAT_AGENTS=web-2,db-1] deploy/make-secrets.sh [directory]
 #
 # Compose mounts a secret's file as it is, and containers run as other users than the person at this shell. So the
 # folder is closed to everybody else (0700), which keeps the files from other users of this machine, while each file
@@ -8,6 +8,7 @@
 set -eu
 umask 077
 
+agents=$(printf %s "${HOMEOSTAT_AGENTS:-}" | tr ',' ' ')
 services="detector diagnoser decider healer predictor optimizer learner gateway"
 directory=${1:-"$(dirname -- "$0")/secrets"}
 mkdir -p -- "$directory"
@@ -36,11 +37,17 @@ for name in postgres-admin nats-admin nats-publisher gateway-admin-token shop-po
   secret "$name"
 done
 
+nats_users="$services admin publisher"
+for agent in $agents; do
+  secret "nats-agent-$agent"
+  nats_users="$nats_users agent-$agent"
+done
+
 # nats-server reads all passwords from one file, included by deploy/nats/nats.conf. Quoted: a bare word of digits with
 # an `e` in it would be read as a number.
 {
-  for user in $services admin publisher; do
-    variable=NATS_$(printf %s "$user" | tr '[:lower:]' '[:upper:]')_PASSWORD
+  for user in $nats_users; do
+    variable=NATS_$(printf %s "$user" | tr '[:lower:]-' '[:upper:]_')_PASSWORD
     printf '%s: "%s"\n' "$variable" "$(cat -- "$directory/nats-$user")"
   done
 } >"$directory/nats-passwords.conf.new"

@@ -52,12 +52,14 @@ class Orders:
         if order.fence < newest:
             raise NotAllowedError(f"stale: fence {order.fence} of {order.component} is older than {newest}")
         key = f"{order.key}/{order.verb}"
-        if (done := self.journal.reply_to(key)) is not None:
+        again = f"{key}/{order.fence}"
+        if (done := self.journal.reply_to(key) or self.journal.reply_to(again)) is not None:
             return done
         # Killed from here on, it is done again with the same sight: the actuators recognise what they did already.
         reply = await self._replace(order) if order.verb == "replace" else await self._act(order)
         if order.verb != "replace":  # which compares by itself, and may be wanted again
-            self.journal.note(key, reply)
+            # What failed may be tried anew, under a new fence; the same order, asked twice, fails once.
+            self.journal.note(again if reply.error else key, reply)
         return reply
 
     async def _look(self, order: AgentOrder) -> AgentReply:
@@ -140,9 +142,11 @@ def told(copy: FileCopy) -> FileContent:
         mode=state.mode,
         uid=state.uid,
         gid=state.gid,
+        link=state.link,
         content=b64encode(copy.content).decode(),
     )
 
 
 def copy_of(file: FileContent) -> FileCopy:
-    return FileCopy(FileState(file.path, file.sha256, file.mode, file.uid, file.gid), b64decode(file.content))
+    state = FileState(file.path, file.sha256, file.mode, file.uid, file.gid, file.link)
+    return FileCopy(state, b64decode(file.content))

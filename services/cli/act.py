@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -73,13 +74,29 @@ def _asking(client: Client, wanted: str) -> tuple[str, str]:
 def heal(
     component: Annotated[str, typer.Argument(help="What to heal.")],
     playbook: Annotated[str, typer.Argument(help="How: a playbook of its pack.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be repeated.")
+    ] = None,
     comment: CommentOption = "",
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
 ) -> None:
     """Ask for a playbook on a component. Limits, freezes and approvals hold for people too."""
-    body = {"component": component, "playbook": playbook, "comment": comment}
+    parameters = dict(_parameter(setting) for setting in settings or [])
+    body = {"component": component, "playbook": playbook, "comment": comment, "parameters": parameters}
     asked = connect(data_dir).post("/api/healing/run", body)
     console.print(f"asked for; follow it with `homeostat trace {short(asked['case_id'])}`", highlight=False)
+
+
+def _parameter(setting: str) -> tuple[str, object]:
+    """`name=value`; a number or truth value as JSON writes it, anything else is text."""
+    name, separator, value = setting.partition("=")
+    if not separator or not name:
+        raise fail(f"--set {escape(setting)} sets nothing: write --set name=value", code=2)
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, read if isinstance(read, bool | int | float) else value
 
 
 def backups(
@@ -173,13 +190,17 @@ def token_create(
         str, typer.Option(help="viewer reads, sender reports, operator acts, admin also manages packs and tokens.")
     ],
     days: Annotated[float | None, typer.Option(help="Expires after so many days; never when not given.")] = None,
+    permissions: Annotated[
+        list[str] | None,
+        typer.Option("--permission", help="Of what playbooks ask for in `required_permissions`; may be repeated."),
+    ] = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token. It is shown this once."""
     if role not in ("viewer", "sender", "operator", "admin"):
         raise fail(f"there is no role {escape(role)!r}: choose viewer, sender, operator or admin", code=2)
-    body = {"name": name, "role": role, "expires_in_days": days}
+    body = {"name": name, "role": role, "expires_in_days": days, "permissions": permissions or []}
     made = connect(data_dir).post("/api/tokens", body)
     if as_json:
         print_json(made)

@@ -8,6 +8,7 @@ from services.cli import (
     act,
     agents,
     audit,
+    backups,
     decide,
     describe,
     diagnosis,
@@ -20,6 +21,7 @@ from services.cli import (
     observe,
     operate,
     packs,
+    playbooks,
     practice,
     record,
     silences,
@@ -62,6 +64,8 @@ app.command("stop-acting")(governor.stop_acting)
 app.command("resume-acting")(governor.resume_acting)
 app.command()(doctor.doctor)
 app.add_typer(packs.pack, name="pack")
+app.add_typer(backups.backup, name="backup")
+app.add_typer(playbooks.playbook, name="playbook")
 app.add_typer(silences.silence, name="silence")
 app.add_typer(notify.notify, name="notify")
 app.add_typer(knowledge.knowledge, name="knowledge")

@@ -85,6 +85,11 @@ class Client:
     def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         return self._ask("POST", path, json=body)["data"]
 
+    def put(self, path: str, text: str, **params: object) -> Any:  # noqa: ANN401 - JSON
+        """Sends YAML or JSON as it is."""
+        headers = {"Content-Type": "application/yaml"}
+        return self._ask("PUT", path, content=text.encode(), params=_given(params), headers_more=headers)["data"]
+
     def send(self, path: str, text: str, media_type: str) -> Any:  # noqa: ANN401 - JSON
         """Posts a text that is no JSON."""
         return self._ask("POST", path, content=text.encode(), headers_more={"Content-Type": media_type})["data"]

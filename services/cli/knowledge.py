@@ -1,4 +1,4 @@
-"""What was learned: `homeostat knowledge insights | export | import | thresholds`."""
+"""What was learned: `homeostat knowledge insights | fixes | feedback | quality | models | thresholds | …`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from services.cli.output import (
     DEFAULT_DATA_DIR,
     DataDirOption,
     JsonOption,
+    ago,
     console,
     fail,
     print_json,
     print_table,
     short,
+    span,
 )
 
 knowledge = typer.Typer(help="What was learned from outcomes: insights, thresholds, and the knowledge base as lines.")
@@ -42,6 +44,132 @@ def insights(
     print_table(
         "", ("", "insight", "facts"), rows, "nothing stands out yet: at least five runs of a playbook are needed"
     )
+
+
+@knowledge.command()
+def fixes(
+    days: Annotated[float, typer.Option(min=0.001, max=3_650)] = 365,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """How often each playbook helped, and whether that gets better."""
+    found = connect(data_dir).get("/api/autonomous/learning", days=days)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            escape(name),
+            str(one["total"]),
+            str(one["successes"]),
+            f"{one['success_rate']:.0%}",
+            span(one["mean_recovery_s"]).removeprefix("+") if one["mean_recovery_s"] is not None else "",
+            ago(one["last_updated"]),
+        )
+        for name, one in sorted(found["by_type"].items())
+    ]
+    print_table("", ("playbook", "runs", "helped", "rate", "takes", "last"), rows, "no playbook was run yet")
+    if len(found["curve"]) > 1:
+        curve = " ".join(f"{share:.0%}" for share in found["curve"])
+        console.print(f"of the runs from first to last, in equal parts, helped: {curve}", highlight=False)
+
+
+@knowledge.command()
+def feedback(
+    decision: Annotated[str | None, typer.Argument(help="Id of a decision; by default the newest lessons.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Lessons of outcomes and of people, and how alarms and predictions came out."""
+    asked = {"decision_id": decision} if decision is not None else {}
+    found = connect(data_dir).get("/api/ml/feedback", limit=limit, **asked)
+    if as_json:
+        print_json(found)
+        return
+    lessons = [
+        (ago(one["at"]), one["feedback_type"], f"{one['outcome_quality']:.0%}", escape(one["lessons_learned"]))
+        for one in found["feedback"]
+    ]
+    print_table("", ("", "from", "quality", "lesson"), lessons, "nothing was learned yet")
+    if decision is not None:
+        return
+    alarms = [
+        (one["component"], escape(one["pattern"]), str(one["true_alarms"]), str(one["false_alarms"]))
+        for one in found["alarms"]
+    ]
+    print_table("", ("component", "alarm", "true", "false"), alarms, "no alarm is judged yet")
+    foreseen = [
+        (
+            one["component"],
+            escape(one["metric"]),
+            *(str(one[came]) for came in ("hits", "prevented", "false_alarms", "missed")),
+        )
+        for one in found["foresight"]
+    ]
+    titles = ("component", "prediction", "hit", "prevented", "false", "missed")
+    print_table("", titles, foreseen, "no prediction has come out yet")
+
+
+@knowledge.command()
+def quality(
+    days: Annotated[float, typer.Option(min=0.001, max=3_650)] = 90,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of what was suggested, and how good people's answers were."""
+    found = connect(data_dir).get("/api/ml/suggestion-quality", days=days)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            escape(one["playbook"]),
+            one["kind"],
+            str(one["suggested"]),
+            _share(one["adoption"]),
+            _share(one["success"]),
+            str(one["rejected"]),
+            str(one["expired"]),
+        )
+        for one in found["groups"]
+    ]
+    titles = ("playbook", "for", "suggested", "adopted", "helped", "refused", "unanswered")
+    print_table("", titles, rows, "nothing was suggested yet")
+    people = [
+        (escape(one["by"]), str(one["approved"]), f"{one['approved_helped']} of {one['approved_known']}")
+        for one in found["people"]
+    ]
+    if people:
+        print_table("", ("person", "approved", "of these helped"), people, "")
+
+
+def _share(share: float | None) -> str:
+    return f"{share:.0%}" if share is not None else ""
+
+
+@knowledge.command()
+def models(
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Versions of the learner's models, which are in force, and why."""
+    found = connect(data_dir).get("/api/ml/models", limit=limit)["models"]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            one["model_type"],
+            str(one["model_version"]),
+            "in force" if one["active"] else "",
+            ago(one["deployed_at"]),
+            escape(one["reason"]),
+        )
+        for one in found
+    ]
+    print_table("", ("model", "version", "", "since", "why"), rows, "as shipped: no other was better on held-back runs")
 
 
 @knowledge.command("export")

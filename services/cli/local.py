@@ -162,6 +162,8 @@ class LocalPlatform:
             "HOMEOSTAT_SPAN_FILE": str(self.data_dir.logs / "spans.jsonl"),
             "HOMEOSTAT_KILL_SWITCH_FILE": str(self.data_dir.run / "kill-switch"),
         }
+        if service == "healer":
+            environment["HOMEOSTAT_BACKUP_ARCHIVE_DIR"] = str(self.data_dir.path / "backup-archives")
         if service == "gateway":
             environment |= {
                 "HOMEOSTAT_HTTP_PORT": self.gateway_url.rpartition(":")[2],

@@ -83,7 +83,7 @@ def diff(
     version = found["from_version"]
     against = f"version {version}" if version else "nothing: the pack is new"
     console.print(f"pack {found['pack']} against {against}", highlight=False)
-    _print_changes(found["changes"])
+    print_changes(found["changes"])
 
 
 @pack.command()
@@ -103,13 +103,13 @@ def apply(
         return
     console.print(f"pack {result['pack']} is in force as version {result['version']}", highlight=False)
     if result["version"] > 1:
-        _print_changes(result["changes"])
+        print_changes(result["changes"])
 
 
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
-def _print_changes(changes: list[dict[str, Any]]) -> None:
+def print_changes(changes: list[dict[str, Any]]) -> None:
     if not changes:
         console.print("no changes", style="dim")
     for change in changes:

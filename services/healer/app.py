@@ -6,22 +6,27 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
+from services.healer.clients.figures import Figures
 from services.healer.clients.remote import Agents, Places
 from services.healer.clients.spawn import Spawner, leave_signals_to_children
 from services.healer.handlers import (
     AgentHandlers,
+    Archiving,
     BackupHandlers,
     GoodFiles,
     Handlers,
     HealthBook,
     PracticeHandlers,
     Routes,
+    Simulating,
     StormBook,
     ask,
 )
 from services.healer.settings import Settings
 from services.healer.store.models import Base
 from services.healer.workflows.acting import Acting
+from services.healer.workflows.applying import Applying
+from services.healer.workflows.conditions import Conditions
 from services.healer.workflows.engine import Engine
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.guard import Guard, LeaseBook
@@ -31,9 +36,21 @@ from services.healer.workflows.practising import Practising
 from services.healer.workflows.preparing import Preparing, Toolbox
 from services.healer.workflows.restoring import Restoring
 from services.healer.workflows.slots import Slots
+from services.healer.workflows.undoing import RollingBack
+from services.healer.workflows.vault import Vault
 from shared.contracts.decider import Decision, Lease
 from shared.contracts.detector import Health, Incident, Storm
-from shared.contracts.healer import ListAgents, ListBackups, ListPractices, Rollback, Route, StartPractice, SweepRequest
+from shared.contracts.healer import (
+    ListAgents,
+    ListBackups,
+    ListPractices,
+    Rollback,
+    Route,
+    SimulateRun,
+    StartPractice,
+    SweepRequest,
+    VerifyBackups,
+)
 from shared.contracts.predictor import Prediction
 from shared.db import database_url
 from shared.kill_switch import KillSwitch
@@ -62,24 +79,35 @@ def build(settings: Settings) -> Service:
     places = Places(Agents(lambda *order: ask(service.bus.broker.connection, *order), slots.fence))
     toolbox = Toolbox(journal, spawner, places, health.is_ill)
     finishing = Finishing(journal, freed=lambda component: handlers.freed(component))
+    vault = Vault(settings.backup_archive_dir)
+    figures = Figures(service.bus)
+    conditions = Conditions(journal, service.clock, service.packs, health.standings, figures.read)
+    acting = Acting(journal, service.clock, health.errors_of, conditions, guard)
+    restoring = Restoring(journal, vault, places)
     heal = Heal(
-        journal=journal,
-        toolbox=toolbox,
         preparing=Preparing(journal, toolbox, timedelta(seconds=settings.start_within_s)),
-        acting=Acting(journal, service.clock, health.errors_of, guard),
-        restoring=Restoring(journal, places),
+        conditions=conditions,
+        applying=Applying(toolbox, acting, conditions),
+        acting=acting,
+        rolling_back=RollingBack(journal, toolbox, acting, restoring),
         finishing=finishing,
     )
-    practising = Practising(journal, toolbox, heal, heal.restoring, switch)
+    practising = Practising(journal, toolbox, heal, restoring, switch)
     engine = Engine(dsn, heal.run, slots, practising.run)
     handlers = Handlers(
         journal=journal,
         engine=engine,
         finishing=finishing,
         retention=timedelta(days=settings.run_retention_days),
-        backup_retention=timedelta(days=settings.backup_retention_days),
     )
-    _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids, guard.switched_off))
+    archiving = Archiving(
+        vault,
+        timedelta(days=settings.backup_retention_days),
+        timedelta(days=settings.backup_archive_days),
+    )
+    _subscribe(service, handlers, health, BackupHandlers(journal, places, service.ids, guard.switched_off, vault))
+    service.bus.answer("simulate", SimulateRun, Simulating(toolbox, conditions, service.ids).simulate)
+    service.bus.answer("verify-backups", VerifyBackups, archiving.verify)
     storms = StormBook()
     _practise(service, PracticeHandlers(service.packs, practising, engine, storms, switch, service.ids), storms)
     _hear_agents(service, switch)
@@ -107,6 +135,7 @@ def build(settings: Settings) -> Service:
     service.every(REAP_S, "reap", reap, exclusive=False)
     service.every(settings.good_files_s, "good-files", good_files.look)
     service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(PRUNE_S, "clean-up-backups", archiving.clean_up)
     service.every(settings.lease_renew_s, "renew-leases", guard.renew, exclusive=False)
     service.bus.watch(Lease, leases.seen)
     service.on_stop(engine.stop)

@@ -30,4 +30,9 @@ class Settings(ServiceSettings):
     good_versions: int = Field(default=5, ge=1, le=100)
     """Good versions kept of each configuration file."""
     backup_retention_days: int = Field(default=30, ge=1, le=3_650)
+    """A month of backups that are all older is archived, or, without a folder for archives, deleted."""
+    backup_archive_dir: Path | None = None
+    """Folder of the archives; replicas on several machines need one that they share."""
+    backup_archive_days: int = Field(default=730, ge=1, le=36_500)
+    """How long archived backups are kept beyond that."""
     run_retention_days: int = Field(default=90, ge=1, le=3_650)

@@ -32,6 +32,8 @@ class FileContent(Wire):
     mode: int = 0
     uid: int = 0
     gid: int = 0
+    link: str | None = None
+    """Where the path points to if it is a symbolic link, "" if it is none; null: whatever it is there."""
     content: Annotated[str, Field(repr=False)] = ""
     """Base64."""
 

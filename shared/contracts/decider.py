@@ -167,6 +167,8 @@ class Answer(Event):
     verb: Verb
     by: Annotated[str, Field(min_length=1, max_length=200)]
     comment: Annotated[str, Field(max_length=1024)] = ""
+    permissions: tuple[str, ...] = ()
+    """What that person may do of what playbooks ask for in `required_permissions`; `*`: all of it."""
     revision: Annotated[int, Field(ge=1)] | None = None
     """The revision that was read: when the question has changed since, the answer is refused. Unset: whatever is
     asked now."""

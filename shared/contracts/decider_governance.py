@@ -159,6 +159,8 @@ class Override(Wire):
     """To be run instead; by default the decision's own."""
     by: Annotated[str, Field(min_length=1, max_length=200)]
     reason: Annotated[str, Field(min_length=3, max_length=1024)]
+    permissions: tuple[str, ...] = ()
+    """What that person may do of what playbooks ask for in `required_permissions`; `*`: all of it."""
 
 
 class Overridden(CaseEvent):

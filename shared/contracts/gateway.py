@@ -49,3 +49,7 @@ class ManualRequest(CaseEvent):
     playbook: str
     by: str
     comment: str = ""
+    permissions: tuple[str, ...] = ()
+    """What that person may do of what playbooks ask for in `required_permissions`; `*`: all of it."""
+    parameters: dict[str, str | int | float | bool] = {}
+    """Values for the playbook's parameters; its defaults for the others."""

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from shared.contracts.base import CaseEvent, Category, Event, Severity, Token, Wire
+from shared.contracts.decider import Plan
 
 
 class Phase(StrEnum):
@@ -67,6 +68,8 @@ class Outcome(CaseEvent):
     result: Result
     reason: str
     dry_run: bool = False
+    changed: bool = True
+    """False: it ended before its first step, so everything is as it was."""
     error_count_after: Annotated[int, Field(ge=0)] = 0
     backup_id: str | None = None
     steps: tuple[str, ...] = ()
@@ -147,6 +150,8 @@ class BackupFile(Wire):
     path: str
     sha256: str
     """Empty: there was no file."""
+    link: str = ""
+    """Where it points to, if the path is a symbolic link."""
     mode: int
     size: Annotated[int, Field(ge=0)]
 
@@ -163,6 +168,8 @@ class Backup(Wire):
     files: tuple[BackupFile, ...]
     restored_at: AwareDatetime | None = None
     restored_by: str = ""
+    archive: str | None = None
+    """The archive file that holds its bytes; it can be restored all the same."""
 
 
 class Backups(Wire):
@@ -187,6 +194,60 @@ class RolledBack(Wire):
     """Files that had to be changed; the others were so already."""
     safety_backup_id: str
     """Backup of what was there before going back."""
+
+
+class VerifyBackups(Wire):
+    """Has the next few contents of backups read back and compared with their names (`cmd.healer.verify-backups`)."""
+
+    after: Annotated[str, Field(max_length=200)] = ""
+    """`next` of the answer before; empty: from the beginning."""
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class VerifiedBackups(Wire):
+    """Reply to `VerifyBackups`."""
+
+    blobs: Annotated[int, Field(ge=0)] = 0
+    archives: Annotated[int, Field(ge=0)] = 0
+    bytes_read: Annotated[int, Field(ge=0)] = 0
+    bad: tuple[str, ...] = ()
+    """What is lost or changed, in words."""
+    next: str | None = None
+    """Ask again with this as `after`; null: all has been read."""
+
+
+class SimulateRun(Wire):
+    """Asks what a plan would do now (`cmd.healer.simulate`); it is looked at, and nothing is touched."""
+
+    plan: Plan
+
+
+class SimulatedStep(Wire):
+    """One step as its actuator sees it."""
+
+    actuator: str
+    resource: str
+    does: str
+    """In words; empty when it can't be done."""
+    problem: str = ""
+    files: tuple[str, ...] = ()
+    attempts: Annotated[int, Field(ge=1)] = 1
+    undone: str = ""
+    """How it would be undone."""
+
+
+class SimulatedRun(Wire):
+    """Reply to `SimulateRun`."""
+
+    steps: tuple[SimulatedStep, ...] = ()
+    backed_up: tuple[str, ...] = ()
+    """Files that would be kept first."""
+    unmet: str = ""
+    """The precondition that does not hold now; empty: it would begin."""
+    validation: tuple[str, ...] = ()
+    """What would have to hold afterwards."""
+    problem: str = ""
+    """Why it can't be done as it is."""
 
 
 # ---- practice

@@ -116,6 +116,8 @@ class FeedbackRequest(Wire):
     """Asks for the newest lessons (`cmd.learner.feedback`)."""
 
     limit: Annotated[int, Field(ge=1, le=500)] = 100
+    decision_id: UUID | None = None
+    """Only those of this decision."""
 
 
 class Feedback(Wire):
@@ -127,6 +129,8 @@ class Feedback(Wire):
     feedback_type: str
     """`outcome`, `external`, `override` or `drift`."""
     lessons_learned: str
+    model_adjustments: dict[str, JsonValue] = {}
+    """What it changed of what is counted: `confidence_shift` before and now, `counts_by_kind`, and the like."""
 
 
 class Feedbacks(Wire):

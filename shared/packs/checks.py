@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
 
 import cel
+from pydantic import JsonValue
 
 from shared.packs.component import Component
 from shared.packs.model import Pack
-from shared.packs.playbook import Playbook, Step
+from shared.packs.parameters import PARAMETER, ParameterType
+from shared.packs.playbook import Condition, Playbook, Step
 from shared.packs.problems import Finding, Place, suggestion
 from shared.packs.promql import PromqlError, parse
 from shared.packs.schedule import Schedule
@@ -38,6 +40,7 @@ def check(pack: Pack, components: Collection[str], playbooks: Collection[str]) -
         *_rules(pack),
         *_notify(pack),
         *(f for name, playbook in pack.playbooks.items() for f in _escalation(name, playbook, playbooks)),
+        *_ladders(pack.playbooks),
     ]
     if set(components) == set(pack.components):
         findings += _groups(pack)
@@ -118,6 +121,10 @@ def _expressions(pack: Pack) -> Iterator[Finding]:
         (("signatures", i, "when"), signature.when) for i, signature in enumerate(pack.signatures)
     ]
     expressions += [(("playbooks", name, "when"), playbook.when) for name, playbook in pack.playbooks.items()]
+    for name, playbook in pack.playbooks.items():
+        for part in ("preconditions", "success_criteria"):
+            conditions: tuple[Condition, ...] = getattr(playbook, part)
+            expressions += [(("playbooks", name, part, i, "that"), one.that) for i, one in enumerate(conditions)]
     expressions += [(("knobs", i, "objective", "guard"), knob.objective.guard) for i, knob in enumerate(pack.knobs)]
     for place, expression in expressions:
         if expression is None:
@@ -257,11 +264,28 @@ def _escalation(name: str, playbook: Playbook, playbooks: Collection[str]) -> It
         yield Finding(("playbooks", name, "then"), "the playbook follows itself", f"name another, or `{PAGE}`")
 
 
+def _ladders(playbooks: Mapping[str, Playbook]) -> Iterator[Finding]:
+    """Each ladder that leads back to itself, once: what follows a failure must come to an end."""
+    told: set[str] = set()
+    for name in playbooks:
+        path = [name]
+        following = playbooks[name].then
+        while following is not None and following in playbooks and following not in path:
+            path.append(following)
+            following = playbooks[following].then
+        if following is not None and following in path and following != path[-1] and not told & set(path):
+            circle = [*path[path.index(following) :], following]
+            told.update(circle)
+            message = f"the ladder goes round in a circle: {' → '.join(circle)}"
+            yield Finding(("playbooks", path[-1], "then"), message, f"end it with `{PAGE}`")
+
+
 def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
     for i, backup in enumerate(playbook.backup):
         yield from _references(("playbooks", name, "backup", i, "file"), [backup.file], playbook, pack)
     for i, step in enumerate(playbook.steps):
         place: Place = ("playbooks", name, "steps", i)
+        yield from _free_texts((*place, step.actuator), step.model_dump(mode="json"), playbook)
         yield from _references((*place, step.actuator), _texts(step), playbook, pack)
         if step.actuator.startswith("process."):
             yield from _lacking((*place, step.actuator), "process", playbook, pack)
@@ -269,6 +293,27 @@ def _needs(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
             yield from _lacking((*place, step.actuator), "nats", playbook, pack)
         if step.actuator.startswith("routing."):
             yield from _lacking((*place, step.actuator), "providers", playbook, pack)
+
+
+FREE = frozenset({"value", "body", "headers", "text", "message", "summary"})
+"""Where a text may stand that whoever asks for a run writes freely."""
+
+
+def _free_texts(place: Place, tree: JsonValue, playbook: Playbook) -> Iterator[Finding]:
+    """Whoever may ask for a run must not thereby choose any file, host or statement."""
+    if isinstance(tree, str):
+        for name in PARAMETER.findall(tree):
+            parameter = playbook.parameters.get(name)
+            if parameter is not None and parameter.type is ParameterType.TEXT and not parameter.choices:
+                message = f"the parameter `{name}` may be any text, and stands where it chooses what is acted on"
+                yield Finding(place, message, f"give `{name}` its `choices`")
+    elif isinstance(tree, dict):
+        for key, inner in tree.items():
+            if key not in FREE:
+                yield from _free_texts(place, inner, playbook)
+    elif isinstance(tree, list):
+        for inner in tree:
+            yield from _free_texts(place, inner, playbook)
 
 
 def _practice(name: str, playbook: Playbook, pack: Pack) -> Iterator[Finding]:
@@ -315,7 +360,12 @@ def _texts(step: Step) -> list[str]:
 def _references(place: Place, texts: list[str], playbook: Playbook, pack: Pack) -> Iterator[Finding]:
     for reference in dict.fromkeys(found for text in texts for found in _REFERENCE.findall(text)):
         owner, _, field = reference.partition(".")
-        if owner != "component" or not field:
+        if owner == "param" and field in playbook.parameters:
+            continue
+        if owner == "param":
+            remedy = suggestion(field, playbook.parameters, "parameters: {0}")
+            yield Finding(place, f"the playbook has no parameter `{field}`", remedy)
+        elif owner != "component" or not field:
             remedy = "write ${var.<name>} or ${component.<name>}; a secret is named where a `dsn` asks for one"
             yield Finding(place, f"${{{reference}}} refers to nothing", remedy)
         else:

@@ -11,10 +11,12 @@ from pydantic import JsonValue, ValidationError
 from shared.packs.checks import check
 from shared.packs.explain import explain
 from shared.packs.model import Pack
+from shared.packs.playbook import Playbook
 from shared.packs.problems import Finding, PackError, Place, Problem
 from shared.packs.source import MAX_BYTES, fill_in, read_source
 
 SCHEMA_ID = "https://homeostat.invalid/contracts/pack.schema.json"
+PLAYBOOK_SCHEMA_ID = "https://homeostat.invalid/contracts/playbook.schema.json"
 
 
 def load_pack(path: Path, variables: Mapping[str, str] | None = None) -> Pack:
@@ -122,7 +124,8 @@ def _moved_back(finding: Finding, kept: dict[str, list[int]]) -> Finding:
 def pack_schema() -> dict[str, JsonValue]:
     """JSON Schema (2020-12) of a pack file, for editors: `# yaml-language-server: $schema=…`.
 
-    A text made of `${var.…}` stands for any value, so the schema allows it wherever a number or choice stands.
+    A text made of `${var.…}` or `${param.…}` stands for any value, so the schema allows it wherever a number or a
+    truth value stands.
     """
     schema = Pack.model_json_schema(by_alias=True, mode="validation")
     _allow_variables(schema)
@@ -134,7 +137,7 @@ def pack_schema() -> dict[str, JsonValue]:
     }
 
 
-_VARIABLE_TEXT: JsonValue = {"type": "string", "pattern": r"^\$\{var\.[^}]+\}$"}
+_VARIABLE_TEXT: JsonValue = {"type": "string", "pattern": r"^\$\{(var|param)\.[^}]+\}$"}
 _OUTER = ("title", "description", "default")
 
 
@@ -160,3 +163,36 @@ def _or_variable(schema: JsonValue) -> JsonValue:
     outer = {key: value for key, value in schema.items() if key in _OUTER}
     inner: JsonValue = {key: value for key, value in schema.items() if key not in _OUTER}
     return {**outer, "anyOf": [inner, _VARIABLE_TEXT]}
+
+
+def parse_playbook(text: str, name: str, body: Mapping[str, JsonValue], file: str = "playbook") -> Pack:
+    """The pack `body` (as it is in force) with the playbook in `text`, YAML or JSON, under `name`.
+
+    Raises:
+        PackError: with all problems of the playbook, and of what it breaks in the pack, at once.
+    """
+    source = read_source(text, file)
+    playbooks = body.get("playbooks")
+    others = playbooks if isinstance(playbooks, dict) else {}
+    found: list[Finding] = []
+    pack = _validated({**body, "playbooks": {**others, name: source.data}}, found)
+    inside = ("playbooks", name)
+    for one in found:
+        place = one.place[2:] if one.place[:2] == inside else one.place
+        source.findings.append(Finding(place, one.message, one.remedy, one.at_key))
+    if source.findings:
+        raise PackError(source.problem(finding) for finding in source.findings)
+    assert pack is not None
+    return pack
+
+
+def playbook_schema() -> dict[str, JsonValue]:
+    """JSON Schema of one playbook in a file of its own, for editors."""
+    schema = Playbook.model_json_schema(by_alias=True, mode="validation")
+    _allow_variables(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": PLAYBOOK_SCHEMA_ID,
+        **schema,
+        "title": "Homeostat playbook",
+    }

@@ -91,6 +91,8 @@ class Policy(Part):
     """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
     best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most; `ucb` the one
     whose chance to help may be the highest (80 % bound), so that what is little known, or was long ago, is tried."""
+    permissions: tuple[Token | Literal["*"], ...] = ()
+    """What Homeostat may do by itself of what playbooks name in `required_permissions`; the rest asks a person."""
     require_practice: bool = False
     """A playbook acts by itself only after a practice that it passed as it is now. Unset: it also may when it was never
     practised, but never after a practice that it failed."""

@@ -94,7 +94,7 @@ class Practice(Part):
 
 NOT_ACTING = {
     "applies_to", "components", "automation_level", "required_permissions", "when", "risk", "confidence", "cooldown_s",
-    "then",
+    "then", "preconditions",
 }  # fmt: skip
 """Fields that say when and by whom a playbook is run, not what it does."""
 

@@ -100,6 +100,7 @@ Eventually = Callable[..., Awaitable[None]]
 
 
 async def test_every_outcome_counts_once_on_any_number_of_replicas(world: World, eventually: Eventually) -> None:
+    """Requirements H01 to H03."""
     runs = [outcome(Result.SUCCEEDED if minute % 5 else Result.FAILED, minute) for minute in range(30)]
     again = [run.model_copy(update={"id": uuid4()}) for run in runs[:10]]  # said twice, as two events
     await asyncio.gather(*(world.publish(run) for run in runs + again))
@@ -136,6 +137,7 @@ async def test_replicas_that_hear_the_same_in_another_order_do_not_block_each_ot
 
 
 async def test_a_change_of_the_truth_is_noticed_and_told_once(world: World, eventually: Eventually) -> None:
+    """Requirement H17: each outcome is told as soon as it is known."""
     drifts = await world.client.jetstream().subscribe("learner.drift.v1.>", ordered_consumer=True)
     for minute in range(20):
         await world.publish(outcome(Result.SUCCEEDED, minute))
@@ -204,6 +206,7 @@ async def test_a_word_that_comes_before_the_outcome_is_not_lost(world: World, ev
 
 
 async def test_the_export_is_json_lines_in_pages(world: World, eventually: Eventually) -> None:
+    """Requirement H04."""
     await world.publish(*(outcome(minute=minute) for minute in range(5)))
     await eventually(world.runs(5))
     first = await world.ask("export", Export, b'{"limit": 3}')

@@ -114,6 +114,7 @@ def outcome(decision: Decision, result: Result = Result.SUCCEEDED) -> Outcome:
 
 
 async def test_a_threshold_is_proposed_applied_by_its_id_and_put_back(world: World, eventually: Eventually) -> None:
+    """Requirements H06, H08, H09 and Z8."""
     gateway, path = world.gateway, "/api/ml/optimize-thresholds"
     assert (await gateway.apply(PACK)).is_success
     alone = [decided(number, 0.92, "act", Verdict.EXECUTE) for number in range(16)]
@@ -181,7 +182,8 @@ def line(number: int, helped: bool) -> str:
 async def test_a_knowledge_base_moves_house_and_its_runs_count_once(
     world: World, eventually: Eventually, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The truth in it changes every twelve runs: a model that forgets faster is better on what was held back."""
+    """Requirements H04, H05 and H11 to H13. The truth in it changes every twelve runs: a model that forgets faster is
+    better on what was held back."""
     file, back = tmp_path / "kb.jsonl", tmp_path / "back.jsonl"
     file.write_text("\n".join([*(line(number, number // 12 % 2 == 0) for number in range(240)), "{"]) + "\n")
     monkeypatch.setenv("HOMEOSTAT_URL", world.gateway.url)
@@ -207,6 +209,7 @@ async def test_a_knowledge_base_moves_house_and_its_runs_count_once(
     assert any(
         "restart on crash:process-exited helped in 120 of 240 runs, but since" in one["words"] for one in insights
     )
+    assert "helped in 120 of 240" in await _run("knowledge", "insights")
 
 
 async def _run(*words: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from uuid import uuid4
 
 import asyncpg
@@ -22,6 +21,7 @@ from shared.settings import SERVICES
 from tests.conftest import Platform
 from tests.integration.test_detector_probes_packs import detector
 from tests.integration.test_gateway import ADMIN, started
+from tests.kept import in_streams, in_tables
 
 Eventually = Callable[..., Awaitable[None]]
 
@@ -49,6 +49,12 @@ VIEWERS = {
     "GET /api/events",
     "GET /api/healing/agents",
     "GET /api/healing/backups",
+    "GET /api/healing/metrics",
+    "GET /api/healing/patterns",
+    "GET /api/healing/playbooks",
+    "GET /api/healing/status",
+    "GET /api/healing/playbooks/{pack}/{name}",
+    "GET /api/healing/playbooks/{pack}/{name}/history",
     "GET /api/healing/practice",
     "GET /api/incidents",
     "GET /api/incidents/{incident_id}",
@@ -87,6 +93,7 @@ SENDERS = {
 }
 OPERATORS = {
     "DELETE /api/silences/{silence_id}",
+    "GET /api/healing/backups/verify",
     "POST /api/autonomous/autonomy/demote",
     "POST /api/autonomous/decide",
     "POST /api/autonomous/override",
@@ -97,12 +104,14 @@ OPERATORS = {
     "POST /api/dlq/{seq}/replay",
     "POST /api/healing/practice",
     "POST /api/healing/run",
+    "POST /api/healing/simulate",
     "POST /api/monitoring/rollback/{backup_id}",
     "POST /api/notifications/test",
     "POST /api/notifications/{notification_id}/retry",
     "POST /api/silences",
 }
 ADMINS = {
+    "DELETE /api/healing/playbooks/{pack}/{name}",
     "POST /api/autonomous/autonomy/promote",
     "POST /api/autonomous/models/{version}/activate",
     "POST /api/autonomous/train",
@@ -115,6 +124,7 @@ ADMINS = {
     "POST /api/ml/optimize-thresholds",
     "POST /api/ml/optimize-thresholds/{change_id}/undo",
     "POST /api/packs/apply",
+    "PUT /api/healing/playbooks/{pack}/{name}",
     "POST /api/tokens",
 }
 REFUSED_TO = {
@@ -233,26 +243,12 @@ probes:
 
 
 async def _everything_kept(platform: Platform) -> dict[str, str]:
-    """Every message of every stream and every table of every service, as text, by where it is."""
-    kept: dict[str, str] = {}
-    client = await platform.connect_nats()
-    jetstream = client.jetstream()
-    for stream in (INGEST, EVENTS, STATE, DLQ):
-        state = (await jetstream.stream_info(stream)).state
-        kept[f"stream {stream}"] = ""
-        for seq in range(max(1, state.first_seq), state.last_seq + 1):
-            with suppress(nats.js.errors.NotFoundError):
-                message = await jetstream.get_msg(stream, seq)
-                kept[f"stream {stream}"] += f"{message.subject} {message.headers} {(message.data or b'').decode()}\n"
-    await client.close()
-    connection = await platform.connect_postgres()
-    for schema, table in await connection.fetch(
-        "select schemaname, tablename from pg_tables where schemaname = any($1)", list(SERVICES)
-    ):
-        rows = await connection.fetch(f'select to_jsonb(t)::text as row from {schema}."{table}" t')
-        kept[f"table {schema}.{table}"] = "\n".join(row["row"] for row in rows)
-    await connection.close()
-    return kept
+    client, connection = await platform.connect_nats(), await platform.connect_postgres()
+    try:
+        return await in_streams(client) | await in_tables(connection)
+    finally:
+        await client.close()
+        await connection.close()
 
 
 async def test_no_secret_is_kept_or_said_anywhere(

@@ -178,7 +178,7 @@ def _approved(outlook: _Outlook) -> Ruling:
         why = option.rejected_because if option else "the pack no longer has it for this"
         return _abstain(outlook, Reason.NO_PLAYBOOK, f"{approval.playbook} can't be run: {why}")
     reason = Reason.OVERRIDDEN if approval.overrides else Reason.APPROVED
-    return _for_a_person(outlook, option, reason, approval.by)
+    return _for_a_person(outlook, option, reason, approval.by, approval.permissions)
 
 
 def _requested(outlook: _Outlook) -> Ruling:
@@ -192,12 +192,16 @@ def _requested(outlook: _Outlook) -> Ruling:
     if not outlook.eligible:
         why = outlook.considered[0].rejected_because if outlook.considered else "its pack has no such playbook"
         return _abstain(outlook, Reason.NO_PLAYBOOK, f"{requested.playbook} on {outlook.inputs.case.component}: {why}")
-    return _for_a_person(outlook, outlook.eligible[0], Reason.MANUAL, requested.by)
+    return _for_a_person(outlook, outlook.eligible[0], Reason.MANUAL, requested.by, requested.permissions)
 
 
-def _for_a_person(outlook: _Outlook, option: Option, reason: Reason, by: str) -> Ruling:
-    """People overrule thresholds, risk, cool-downs and automation levels, never the mode or the hard limits."""
+def _for_a_person(outlook: _Outlook, option: Option, reason: Reason, by: str, permissions: tuple[str, ...]) -> Ruling:
+    """People overrule thresholds, risk, cool-downs and automation levels, never the mode, the hard limits or what
+    they are not permitted."""
     target = outlook.inputs.targets[option.component]
+    if lacking := option.spec.lacks(permissions):
+        words = f"{option.playbook} needs {', '.join(lacking)}, which {by} is not permitted"
+        return _abstain(outlook, Reason.NOT_PERMITTED, words, option)
     if target.mode is Mode.OBSERVE:
         return _rule(outlook, Verdict.OBSERVE, Reason.MODE_OBSERVE, option, dry_run=True, by=by)
     for refusal in refusals(outlook.inputs, target, option):
@@ -284,6 +288,9 @@ def _question(now: datetime, option: Option, target: Target) -> Refusal | None:
     """Why a person must be asked before this is done; None: it may be done."""
     if option.risk > option.risk_max:
         return Refusal(Reason.RISK_TOO_HIGH, f"{option.risk_words}; the limit is {option.risk_max:.0%}")
+    if lacking := option.spec.lacks(target.policy.permissions):
+        words = f"{option.playbook} needs {', '.join(lacking)}, which the policy of {target.pack} does not permit"
+        return Refusal(Reason.NOT_PERMITTED, words)
     if target.mode is Mode.ASSIST:
         return Refusal(Reason.MODE_ASSIST, f"{target.pack} is in mode assist")
     if option.level is AutomationLevel.MANUAL:
@@ -307,6 +314,8 @@ def _spent(outlook: _Outlook) -> Refusal | None:
     last = case.last_failure
     if last is None:
         return None
+    if not last.changed and outlook.eligible:
+        return None  # everything is as it was before: the next best is as good a first attempt
     home = outlook.inputs.targets.get(last.component)
     failed = home.playbooks.get(last.playbook) if home else None
     if failed is not None and failed.then == PAGE_A_HUMAN:

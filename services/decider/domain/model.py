@@ -27,6 +27,8 @@ class Tried:
     playbook: str
     component: str
     result: Result
+    changed: bool = True
+    """Whether it came to a step at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Requested:
 
     playbook: str
     by: str
+    permissions: tuple[str, ...] = ("*",)
+    """What that person may do; a record of before there were permissions was made by one who might do all."""
+    parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
+    """Values that were given to the playbook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,9 @@ class Case:
 
     @property
     def last_failure(self) -> Tried | None:
-        """The newest run, when it did not help."""
-        return self.tried[-1] if self.tried and self.tried[-1].result in FAILURES else None
+        """The newest run that did anything, when it did not help: a skipped one leaves its rung of the ladder."""
+        last = next((one for one in reversed(self.tried) if one.result is not Result.SKIPPED), None)
+        return last if last is not None and last.result in FAILURES else None
 
     def failed_since_success(self) -> frozenset[tuple[str, str]]:
         """(component, playbook) of runs that did not help, since one last did."""
@@ -262,6 +269,8 @@ class Approval:
     playbook: str
     component: str
     comment: str = ""
+    permissions: tuple[str, ...] = ("*",)
+    """As those of a request."""
     overrides: bool = False
     """It was not what was asked."""
 

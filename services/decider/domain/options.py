@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from services.decider.domain import confidence as conf
@@ -11,10 +12,11 @@ from services.decider.domain.autonomy import level_of
 from services.decider.domain.context import when_context
 from services.decider.domain.model import Case, Cause, Inputs, Standing, Target
 from services.decider.domain.scoring import Criterion, criteria, expected_time_s, score
-from services.decider.domain.vocabulary import CaseKind, Reason
+from services.decider.domain.vocabulary import Reason
 from shared.packs import AutomationLevel, Category, FileBackup, Playbook, Step, Validation
 from shared.packs.actions.programs import ProcessAction
 from shared.packs.expressions import condition_holds
+from shared.packs.parameters import ParameterError, Value
 
 PAGE_A_HUMAN = "page-a-human"
 LEAST_CONFIDENCE = 0.3
@@ -131,8 +133,11 @@ def follow_up(inputs: Inputs) -> tuple[Cause, str, Playbook] | None:
 def _requested(inputs: Inputs, name: str) -> Iterable[tuple[Cause, str, Playbook, bool]]:
     target = inputs.targets.get(inputs.case.component)
     playbook = target.playbooks.get(name) if target else None
-    if playbook is not None:
+    requested = inputs.case.requested
+    if playbook is not None and requested is not None:
         cause = Cause(inputs.case.component, playbook.applies_to[0], 1.0, f"request:{name}")
+        with suppress(ParameterError):  # its rejection says why
+            playbook = playbook.given(requested.parameters)
         yield cause, name, playbook, False
 
 
@@ -195,9 +200,9 @@ def _weigh(inputs: Inputs, target: Target, cause: Cause, name: str, playbook: Pl
 def _rejection(inputs: Inputs, target: Target, option: Option) -> str:
     """Why the option is out of the question in this case; empty when it isn't."""
     case = inputs.case
-    if case.kind is CaseKind.REQUEST:
+    if case.requested is not None:
         fits = not option.spec.components or option.component in option.spec.components
-        return "" if fits else f"it is not for {option.component}"
+        return _unfilled(option.spec, case.requested.parameters) if fits else f"it is not for {option.component}"
     declined = case.declined
     if (
         declined is not None
@@ -209,8 +214,32 @@ def _rejection(inputs: Inputs, target: Target, option: Option) -> str:
         held = condition_holds(option.spec.when, when_context(inputs, target, option.cause))
         if not held:
             return f"its `when` does not hold{f' ({held.error})' if held.error else ''}: {option.spec.when}"
+    if unfilled := _unfilled(option.spec, {}):
+        return unfilled
+    if unmet := _unmet(inputs, target, option):
+        return unmet
     if option.failed_before:
         return "tried in this case, and did not help"
     if option.confidence < LEAST_CONFIDENCE:
         return f"only {option.confidence:.0%} sure"
+    return ""
+
+
+def _unfilled(playbook: Playbook, given: Mapping[str, Value]) -> str:
+    """Why the playbook can't be run with these values of its parameters; empty when it can."""
+    try:
+        playbook.given(given)
+    except ParameterError as error:
+        return str(error)
+    return ""
+
+
+def _unmet(inputs: Inputs, target: Target, option: Option) -> str:
+    """The first precondition that is known not to hold. What can't be told from here, the healer looks at itself."""
+    context = when_context(inputs, target, option.cause)
+    context["params"] = {name: one.default for name, one in option.spec.parameters.items()}
+    for one in option.spec.preconditions:
+        held = condition_holds(one.that, context)
+        if not held and not held.error:
+            return f"its precondition `{one.name}` does not hold: {one.that}"
     return ""

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     MODE_ASSIST = "mode-assist"
     PLAYBOOK_MANUAL = "playbook-manual"
     PLAYBOOK_SEMI_AUTO = "playbook-semi-auto"
+    NOT_PERMITTED = "not-permitted"
     NOT_PRACTISED = "not-practised"
     AUTONOMY_LOST = "autonomy-lost"
     ESCALATED = "escalated"
@@ -113,6 +114,7 @@ MEANING: dict[Reason, str] = {
     Reason.MODE_ASSIST: "the pack is in mode `assist`: a person decides",
     Reason.PLAYBOOK_MANUAL: "the playbook is `manual`: only a person starts it",
     Reason.PLAYBOOK_SEMI_AUTO: "the playbook is `semi-auto`: a person approves each run until it has earned trust",
+    Reason.NOT_PERMITTED: "the playbook needs a permission that is lacking",
     Reason.NOT_PRACTISED: "the playbook's way there and back is not proven by a practice: a person decides",
     Reason.ESCALATED: "what was tried did not help: a person is needed",
     Reason.ATTEMPTS_SPENT: "as many attempts as the policy allows did not help: a person is needed",

@@ -192,7 +192,9 @@ class Casework:
         self.close_decision(row, live, unit.now)
         row.state, row.next_at, row.tries = State.CLOSED.value, None, 0
 
-    async def ended(self, unit: Unit, row: CaseRow, grant: GrantRow, result: Result, outcome: Json) -> None:
+    async def ended(
+        self, unit: Unit, row: CaseRow, grant: GrantRow, result: Result, outcome: Json, *, changed: bool = True
+    ) -> None:
         """A run has ended: free its component, remember what came of it, and think on."""
         self.governor.release(unit, grant, result)
         live = await decisions.live(unit.session, row.case_id)
@@ -201,7 +203,7 @@ class Casework:
             live.helped = result is Result.SUCCEEDED if result in ATTEMPTED else None
             self.close_decision(row, live, unit.now)
         case = cases.facts_of(row)
-        case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result))[-50:])
+        case = replace(case, tried=(*case.tried, Tried(grant.playbook, grant.component, result, changed))[-50:])
         cases.keep(row, case, unit.now)
         await unit.session.flush()
         await self.rights.after(unit, grant, result)

@@ -105,7 +105,7 @@ class Handlers:
             decision.actual_outcome, decision.updated_at = told, unit.now
             return
         await self.work.world.lock(unit, cases.facts_of(row))
-        await self.work.ended(unit, row, grant, Result(event.result.value), told)
+        await self.work.ended(unit, row, grant, Result(event.result.value), told, changed=event.changed)
 
     # ---- time
 

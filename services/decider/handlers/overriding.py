@@ -65,7 +65,7 @@ class Overriding:
         return told
 
     async def _run(self, request: Override, row: CaseRow, found: DecisionRow, playbook: str, unit: Unit) -> None:
-        approval = Approval(request.by, playbook, found.component, request.reason, overrides=True)
+        approval = Approval(request.by, playbook, found.component, request.reason, request.permissions, overrides=True)
         ruling = await self.work.decide(unit, row, approval)
         if ruling.verdict is not Verdict.EXECUTE:
             detail = f": {ruling.detail}" if ruling.detail else ""

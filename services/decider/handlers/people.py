@@ -55,7 +55,7 @@ class People:
         if live.chosen_action is None:
             reason = "there is nothing to approve: no playbook is left, run one by hand"
             return Answered(accepted=False, reason=reason, decision_id=request.decision_id)
-        approval = Approval(request.by, live.chosen_action, live.component, request.comment)
+        approval = Approval(request.by, live.chosen_action, live.component, request.comment, request.permissions)
         ruling = await self.work.decide(unit, row, approval)
         if ruling.verdict is Verdict.EXECUTE:
             return Answered(accepted=True, reason=ruling.reason.value, decision_id=request.decision_id)

@@ -100,7 +100,7 @@ def of_request(event: ManualRequest) -> Case:
         opened_at=event.at,
         pattern="request",
         severity="warning",
-        requested=Requested(event.playbook, event.by),
+        requested=Requested(event.playbook, event.by, event.permissions, dict(event.parameters)),
     )
 
 

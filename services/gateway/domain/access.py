@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
+
+from shared.packs.playbook import ALL_PERMISSIONS
 
 MIN_TOKEN_CHARS = 24
 """Shorter tokens could be guessed from their hash."""
@@ -40,6 +43,13 @@ class Refusal(StrEnum):
 def allows(role: Role, needed: Role) -> bool:
     """Whether a token of `role` may do what needs `needed`."""
     return needed in _MAY[role]
+
+
+def permissions_of(role: Role, given: Sequence[str]) -> tuple[str, ...]:
+    """What playbooks ask for that a bearer may do: an admin everything, an operator what the token was given."""
+    if role is Role.ADMIN:
+        return (ALL_PERMISSIONS,)
+    return tuple(given) if role is Role.OPERATOR else ()
 
 
 def new_token(entropy: bytes) -> str:

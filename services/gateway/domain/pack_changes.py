@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 type Json = str | int | float | bool | list[Json] | dict[str, Json] | None
 
@@ -62,6 +63,39 @@ def _without(items: Sequence[Json], others: Sequence[Json]) -> list[Json]:
         else:
             kept.append(item)
     return kept
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookVersion:
+    """A version of the pack in which one playbook became another; `spec` is None where it was removed."""
+
+    version: int
+    spec: Json
+    changes: list[PackChange]
+
+
+def playbook_versions(versions: Sequence[tuple[int, Json]], name: str) -> list[PlaybookVersion]:
+    """The versions of a pack that changed the playbook `name`, newest first, of `versions` newest first.
+
+    The oldest one that is given counts as what was before, unless it is the pack's first.
+
+    >>> one, two = {"playbooks": {"a": {"risk": 1}}}, {"playbooks": {"a": {"risk": 2}}}
+    >>> [(v.version, [c.where for c in v.changes]) for v in playbook_versions([(3, two), (2, two), (1, one)], "a")]
+    [(2, ['risk']), (1, [''])]
+    """
+    told: list[PlaybookVersion] = []
+    specs = [(version, _playbook_of(body, name)) for version, body in versions]
+    if specs and specs[-1][0] == 1:
+        specs.append((0, None))
+    for (version, after), (_, before) in pairwise(specs):
+        if before != after:
+            told.append(PlaybookVersion(version, after, changes(before, after)))
+    return told
+
+
+def _playbook_of(body: Json, name: str) -> Json:
+    playbooks = body.get("playbooks") if isinstance(body, dict) else None
+    return playbooks.get(name) if isinstance(playbooks, dict) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.gateway.domain.access import Role
+from services.gateway.domain.access import Role, permissions_of
 from services.gateway.store.tables import AuditRow, TokenRow
 from services.gateway.store.timeline import UNCHAINED, storable
 
@@ -28,13 +28,17 @@ class Bearer:
     name: str
     role: Role
     expires_at: datetime | None
+    permissions: tuple[str, ...] = ()
 
 
 async def bearer(session: AsyncSession, hashed: bytes) -> Bearer | None:
     """Who has the token of this hash; expired ones too, revoked ones not."""
     query = select(TokenRow).where(TokenRow.hash == hashed, TokenRow.revoked_at.is_(None))
     row = (await session.execute(query)).scalar()
-    return Bearer(row.id, row.name, Role(row.role), row.expires_at) if row else None
+    if row is None:
+        return None
+    role = Role(row.role)
+    return Bearer(row.id, row.name, role, row.expires_at, permissions_of(role, row.permissions))
 
 
 async def add_token(
@@ -46,12 +50,14 @@ async def add_token(
     now: datetime,
     by: str,
     expires_at: datetime | None,
+    permissions: Sequence[str] = (),
 ) -> None:
     session.add(
         TokenRow(
             id=token_id,
             name=name,
             role=role.value,
+            permissions=list(permissions),
             hash=hashed,
             created_at=now,
             created_by=by,

@@ -189,8 +189,8 @@ async def last_seq(session: AsyncSession) -> int:
 async def first_broken_link(session: AsyncSession, table: str) -> int | None:
     """Number of the first row that was changed, or whose predecessor was removed or changed; None: all is as written.
 
-    Rows that retention pruned leave no gap: the timeline is checked from the oldest row that is left. The audit is never
-    pruned, and begins with its first row.
+    Rows that retention pruned leave no gap: the timeline is checked from the oldest row that is left. The audit is
+    never pruned, and begins with its first row.
     """
     columns = ", ".join(f"'{name}'" for name in CHAINED[table])
     await session.execute(text("set local timezone to 'UTC'"))

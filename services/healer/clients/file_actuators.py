@@ -96,7 +96,12 @@ class RestoreLastGood:
 
     async def apply(self, seen: Facts) -> Done:
         state = FileState(
-            self.path, text(seen, "wanted_sha256"), number(seen, "mode"), number(seen, "uid"), number(seen, "gid")
+            self.path,
+            text(seen, "wanted_sha256"),
+            number(seen, "mode"),
+            number(seen, "uid"),
+            number(seen, "gid"),
+            link=None,
         )
         changed = await _replace(FileCopy(state, await self.context.blob(state.sha256)), seen)
         return Done(f"{self.path} is {_short(state.sha256)} again", changed)

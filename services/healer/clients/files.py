@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -23,17 +25,25 @@ class FileChangedError(FileError):
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """Identity of a file's content and permissions; `sha256` is empty where there is no file."""
+    """Identity of a file's content and permissions; `sha256` is empty where there is no file.
+
+    `link`: where the path itself points to if it is a symbolic link, "" if it is none, None: whatever it is now.
+    """
 
     path: str
     sha256: str
     mode: int = 0
     uid: int = 0
     gid: int = 0
+    link: str | None = ""
 
     @property
     def exists(self) -> bool:
         return bool(self.sha256)
+
+    def is_as(self, wanted: FileState) -> bool:
+        """Whether this is what `wanted` says."""
+        return self == (wanted if wanted.link is not None else replaced(wanted, link=self.link))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ def read(path: str) -> FileCopy:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
-        return FileCopy(FileState(path, ""))
+        return FileCopy(FileState(path, "", link=_link(path)))
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}") from error
     try:
@@ -77,7 +87,8 @@ def read(path: str) -> FileCopy:
         os.close(handle)
     if len(content) > FILE_BYTES_MAX:
         raise FileError(f"{path} is larger than {FILE_BYTES_MAX} bytes: such files are not backed up nor changed")
-    state = FileState(path, digest(content), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+    mode = stat.S_IMODE(status.st_mode)
+    state = FileState(path, digest(content), mode, status.st_uid, status.st_gid, _link(path))
     return FileCopy(state, content)
 
 
@@ -92,29 +103,60 @@ def replace(wanted: FileCopy, expected_sha256: str) -> bool:
     """
     path = wanted.state.path
     now = read(path).state
-    if now == wanted.state:
+    if now.is_as(wanted.state):
         return False
     if now.sha256 not in {expected_sha256, wanted.state.sha256}:
         raise FileChangedError(
             f"{path} was changed by somebody else since it was looked at "
             f"(sha256 {now.sha256[:12] or 'none'}, expected {expected_sha256[:12] or 'none'}): left as it is"
         )
-    target = Path(os.path.realpath(path))  # a link stays a link
     try:
-        if wanted.state.exists:
-            _write(target, wanted)
-        else:
-            target.unlink(missing_ok=True)
-        _sync_directory(target.parent)
+        _make(wanted, now.link if wanted.state.link is None else wanted.state.link, now)
     except OSError as error:
         raise FileError(f"can't write {path}: {error.strerror}") from error
     return True
 
 
+def _make(wanted: FileCopy, link: str | None, now: FileState) -> None:
+    """What is written through a link stays behind it; a path that is to be no link is replaced itself."""
+    path = Path(wanted.state.path)
+    if link and now.link != link:
+        scratch = path.with_name(f".{path.name}.{token_hex(6)}.tmp")
+        scratch.symlink_to(link)
+        scratch.replace(path)
+        _sync_directory(path.parent)
+    target = Path(os.path.realpath(path)) if link else path
+    if wanted.state.exists:
+        _write(target, wanted)
+    else:
+        target.unlink(missing_ok=True)
+    if target.parent.is_dir():
+        _sync_directory(target.parent)
+
+
+def inwards(copies: Sequence[FileCopy]) -> list[FileCopy]:
+    """Links after what they lead to: what is written through a link must find its end where it was."""
+    links = {os.path.normpath(copy.state.path): copy.state.link for copy in copies if copy.state.link != ""}
+
+    def hops(path: str, limit: int) -> int:
+        if path not in links or limit == 0:
+            return 0
+        return 1 + hops(os.path.normpath(os.path.join(os.path.dirname(path), links[path] or "")), limit - 1)
+
+    return sorted(copies, key=lambda copy: hops(os.path.normpath(copy.state.path), len(links)))
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
 def verify(wanted: FileState) -> None:
-    """Reads the file back. Raises FileError unless bytes, mode and owner are what they should be."""
+    """Reads the file back. Raises FileError unless bytes, mode, owner and link are what they should be."""
     now = read(wanted.path).state
-    if now != wanted:
+    if not now.is_as(wanted):
         raise FileError(f"{wanted.path} reads back as {now}, not as {wanted}")
 
 

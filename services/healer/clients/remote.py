@@ -175,7 +175,7 @@ class Places:
 
     async def verify(self, wanted: FileState) -> None:
         now = (await self.read(wanted.path)).state
-        if now != wanted:
+        if not now.is_as(wanted):
             raise FileError(f"{wanted.path} reads back as {now}, not as {wanted}")
 
     async def _ask(self, agent: str, order: AgentOrder) -> AgentReply:
@@ -207,9 +207,10 @@ def told(copy: FileCopy, *, content: bool) -> FileContent:
         mode=state.mode,
         uid=state.uid,
         gid=state.gid,
+        link=state.link,
         content=b64encode(copy.content).decode() if content else "",
     )
 
 
 def _copy(file: FileContent, path: str) -> FileCopy:
-    return FileCopy(FileState(path, file.sha256, file.mode, file.uid, file.gid), b64decode(file.content))
+    return FileCopy(FileState(path, file.sha256, file.mode, file.uid, file.gid, file.link), b64decode(file.content))

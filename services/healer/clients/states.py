@@ -17,6 +17,7 @@ from services.healer.clients import files
 from services.healer.clients.base import Actuator, ActuatorError
 from services.healer.clients.files import FileError, FileState
 from services.healer.clients.secrets import read_secret
+from services.healer.clients.telling import SendNotice
 from shared.packs.practice import Compared, Rows
 
 ROWS_MAX = 10_000
@@ -34,7 +35,9 @@ class Stateful(Protocol):
 
 
 def touched(actuator: Actuator) -> set[str]:
-    """Names of all that an actuator touches."""
+    """Names of all that an actuator touches: telling somebody touches nothing."""
+    if isinstance(actuator, SendNotice):
+        return set()
     return {actuator.resource, *(f"file:{path}" for path in actuator.files)}
 
 
@@ -50,7 +53,7 @@ async def capture(actuators: Sequence[Actuator], also: Sequence[Compared]) -> di
             found[f"file:{path}"] = await file_state(path)
         if isinstance(actuator, Stateful):
             found[actuator.resource] = await actuator.state()
-        elif not actuator.files and not also:
+        elif touched(actuator) and not actuator.files and not also:
             raise ActuatorError(f"can't tell the state of {actuator.resource}: name it in the practice's `state`")
     for one in also:
         if one.file is not None:

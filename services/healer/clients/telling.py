@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.healer.clients.base import ActuatorError, Context, Done, Facts, IrreversibleError
+from services.healer.clients.outgoing import declared_host
 from services.healer.clients.secrets import read_secret
 from shared.packs.actions.calls import WebhookPost
 from shared.packs.actions.telling import NotifySend
@@ -34,17 +35,8 @@ class PostWebhook:
 
     async def observe(self) -> Facts:
         """Checks that the host is declared and the secret is there."""
-        try:
-            url = httpx.URL(self.action.url)
-        except httpx.InvalidURL as error:
-            raise ActuatorError(f"{self.action.url!r} is not a URL: {error}") from error
-        authority = f"{url.host}:{url.port}" if url.port else url.host
-        if url.scheme not in {"http", "https"} or not {url.host, authority} & set(self.context.http_hosts):
-            raise ActuatorError(
-                f"webhook.post to {self.action.url!r} is not allowed: add {url.host!r} to `http_hosts` of the pack"
-            )
         read_secret(self.action.secret, os.environ)
-        return {"host": url.host}
+        return {"host": declared_host("webhook.post", self.action.url, self.context.http_hosts)}
 
     def describe(self, seen: Facts) -> str:
         return f"POST {self.action.url}, signed"

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     STALE = "stale"
     """Decided too long ago: what it rested on may have changed."""
     SWITCHED_OFF = "switched-off"
+    PRECONDITION = "precondition"
+    """Something that the playbook asks for did not hold the moment before acting."""
     FENCED = "fenced"
     """Its lease was over: what the decider has allowed since, this run must not disturb."""
     PLAN_FAILED = "plan-failed"
@@ -40,6 +42,7 @@ class Reason(StrEnum):
     STEP_FAILED = "step-failed"
     NOT_CLEARED = "not-cleared"
     ERRORS_CONTINUED = "errors-continued"
+    CRITERION_NOT_MET = "criterion-not-met"
     INTERRUPTED = "interrupted"
 
 
@@ -54,6 +57,9 @@ class Undoing(StrEnum):
     FENCED = "fenced"
 
 
+BEFORE_ANY_STEP = frozenset({Reason.PLAN_FAILED, Reason.BACKUP_FAILED})
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run ended, in the terms of its outcome."""
@@ -61,6 +67,11 @@ class Ending:
     status: RunStatus
     reason: Reason
     detail: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or may have been, changed."""
+        return self.status is not RunStatus.SKIPPED and self.reason not in BEFORE_ANY_STEP
 
     @property
     def explanation(self) -> str:
@@ -74,6 +85,8 @@ def ending_of_failure(reason: Reason, undoing: Undoing, details: Sequence[str]) 
     'rolled-back'
     """
     status = RunStatus.ROLLED_BACK if undoing is Undoing.VERIFIED else RunStatus.FAILED
+    if reason is Reason.PRECONDITION and undoing is Undoing.NOTHING_APPLIED:
+        status = RunStatus.SKIPPED
     said = {
         Undoing.NOTHING_APPLIED: "nothing had been changed",
         Undoing.NOT_WANTED: "the playbook says `rollback: none`",

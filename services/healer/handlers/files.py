@@ -17,6 +17,7 @@ from services.healer.store.models import Backup, GoodFile, WatchedFile
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.preparing import contents, described
 from services.healer.workflows.restoring import UnknownBackupError, load_files, put_back
+from services.healer.workflows.vault import Vault
 from shared.bus import CommandRefusedError
 from shared.contracts import healer as contract
 from shared.outbox import Unit
@@ -32,6 +33,7 @@ class BackupHandlers:
     ids: Callable[[], UUID]
     switched_off: Callable[[], bool]
     """The kill switch: while it is on, nothing is put back either."""
+    vault: Vault
 
     async def newest(self, request: contract.ListBackups, unit: Unit) -> contract.Backups:
         """The newest backups, and how many there are."""
@@ -51,7 +53,7 @@ class BackupHandlers:
                 f"run {active} is at work on {kept.component}: wait for its outcome, then ask again"
             )
         try:
-            copies = await load_files(unit, request.backup_id)
+            copies = await load_files(unit, self.vault, request.backup_id)
             now = [await self.places.read(copy.state.path) for copy in copies]
         except (UnknownBackupError, FileError) as error:
             raise CommandRefusedError(str(error)) from error
@@ -98,6 +100,7 @@ def _told(backup: Backup) -> contract.Backup:
         files=tuple(contract.BackupFile.model_validate(file) for file in backup.files),
         restored_at=backup.restored_at,
         restored_by=backup.restored_by,
+        archive=backup.archive,
     )
 
 

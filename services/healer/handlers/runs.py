@@ -10,9 +10,10 @@ from datetime import timedelta
 
 import structlog
 
+from services.healer.domain.conditions import Standing
 from services.healer.domain.runs import Ending, Reason, RunStatus
 from services.healer.domain.validation import ErrorHistory
-from services.healer.store import backups, cases, fences, practices, runs
+from services.healer.store import cases, fences, practices, runs
 from services.healer.store.hooks import after_commit
 from services.healer.store.models import CaseState
 from services.healer.workflows.admission import run_of
@@ -35,29 +36,32 @@ STRANDED_AFTER = timedelta(seconds=15)
 
 @dataclass(slots=True)
 class HealthBook:
-    """Errors ever seen of each component, and which are in trouble, as the detector tells."""
+    """Health of each component, and errors ever seen of it, as the detector tells."""
 
     _errors: dict[str, ErrorHistory] = field(default_factory=dict)
-    _ill: set[str] = field(default_factory=set)
+    _standings: dict[str, Standing] = field(default_factory=dict)
 
     async def seen(self, component: str, health: Health | None) -> None:
         """For `bus.watch(Health, book.seen)`."""
-        if health is not None and health.status is HealthStatus.CRITICAL:
-            self._ill.add(component)
-        else:
-            self._ill.discard(component)
         if health is None:
             self._errors.pop(component, None)
+            self._standings.pop(component, None)
         else:
+            self._standings[component] = Standing(health.status.value, health.error_count)
             self._errors.setdefault(component, ErrorHistory()).tell(health.at, health.error_count)
 
     def errors_of(self, component: str) -> ErrorHistory:
         """An empty history for a component nobody watches."""
         return self._errors.get(component) or ErrorHistory()
 
+    def standings(self) -> dict[str, Standing]:
+        """The health of every component that is watched, by name."""
+        return dict(self._standings)
+
     def is_ill(self, component: str) -> bool:
         """False for a component nobody watches."""
-        return component in self._ill
+        known = self._standings.get(component)
+        return known is not None and known.status == HealthStatus.CRITICAL.value
 
 
 def is_to_be_run(decision: Decision) -> bool:
@@ -72,7 +76,6 @@ class Handlers:
     engine: Engine
     finishing: Finishing
     retention: timedelta
-    backup_retention: timedelta
     _starting: set[asyncio.Task[None]] = field(default_factory=set)
 
     # ---- events
@@ -106,6 +109,7 @@ class Handlers:
                 opened_at=incident.opened_at,
                 closed_at=incident.resolved_at or incident.clearing_since,
                 seen_bad_at=incident.last_seen_at,
+                detection_method=incident.method.value,
                 updated_at=unit.now,
             ),
         )
@@ -166,7 +170,6 @@ class Handlers:
         await runs.prune(unit.session, unit.now - self.retention)
         await practices.prune(unit.session, unit.now - self.retention)
         await cases.prune(unit.session, unit.now - self.retention)
-        await backups.prune(unit.session, unit.now - self.backup_retention, unit.now - timedelta(days=1))
         await self.engine.forget(unit.now - self.retention)
 
     # ---- starting

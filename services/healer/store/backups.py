@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.healer.store.models import Backup, Blob, GoodFile, Json, StepCopy, WatchedFile
+from services.healer.store.models import Backup, BackupArchive, Blob, GoodFile, Json, StepCopy, WatchedFile
 
 
 async def keep_blobs(session: AsyncSession, contents: Mapping[str, bytes], now: datetime) -> None:
@@ -76,18 +76,27 @@ async def note_restored(session: AsyncSession, backup_id: str, by: str, now: dat
     await session.execute(update(Backup).where(Backup.id == backup_id).values(restored_at=now, restored_by=by))
 
 
-async def prune(session: AsyncSession, backups_before: datetime, blobs_before: datetime) -> None:
-    """Forgets old backups, and bytes that nothing refers to any more."""
-    await session.execute(delete(Backup).where(Backup.created_at < backups_before))
-    await session.execute(delete(StepCopy).where(StepCopy.created_at < backups_before))
+async def forget(session: AsyncSession, before: datetime) -> None:
+    """Deletes backups that were made before `before`."""
+    await session.execute(delete(Backup).where(Backup.created_at < before))
+
+
+async def forget_copies(session: AsyncSession, before: datetime) -> None:
+    """Deletes what steps kept before `before`."""
+    await session.execute(delete(StepCopy).where(StepCopy.created_at < before))
+
+
+async def forget_orphans(session: AsyncSession, before: datetime) -> None:
+    """Deletes bytes that nothing refers to any more and that were last kept before `before`."""
     await session.execute(
         text(
             "delete from blobs b where b.created_at < :before"
             " and not exists (select 1 from good_files g where g.sha256 = b.sha256)"
             " and not exists (select 1 from step_copies c where c.sha256 = b.sha256)"
-            " and not exists (select 1 from backups k, jsonb_array_elements(k.files) f where f->>'sha256' = b.sha256)"
+            " and not exists (select 1 from backups k, jsonb_array_elements(k.files) f"
+            " where k.archive is null and f->>'sha256' = b.sha256)"
         ),
-        {"before": blobs_before},
+        {"before": before},
     )
 
 
@@ -105,6 +114,66 @@ async def step_copy(session: AsyncSession, run_id: UUID, step: int) -> bytes | N
     """What a step has kept, None when nothing. Raises KeyError when its bytes are gone."""
     sha256 = await session.scalar(select(StepCopy.sha256).where(StepCopy.run_id == run_id, StepCopy.step == step))
     return None if sha256 is None else await blob(session, sha256)
+
+
+# ---- archives
+
+
+async def oldest_unarchived(session: AsyncSession) -> datetime | None:
+    return await session.scalar(select(func.min(Backup.created_at)).where(Backup.archive.is_(None)))
+
+
+async def of_month(session: AsyncSession, begin: datetime, end: datetime) -> Sequence[Backup]:
+    """The backups of a month whose bytes are in the database, oldest first."""
+    chosen = select(Backup).where(Backup.archive.is_(None), Backup.created_at >= begin, Backup.created_at < end)
+    return (await session.scalars(chosen.order_by(Backup.created_at, Backup.id))).all()
+
+
+async def note_archived(
+    session: AsyncSession, ids: Sequence[str], name: str, sha256: str, size_bytes: int, now: datetime
+) -> None:
+    """From now on the bytes of these backups are in the archive `name`."""
+    values = {"name": name, "sha256": sha256, "size_bytes": size_bytes, "created_at": now}
+    await session.execute(insert(BackupArchive).values(values).on_conflict_do_nothing())
+    await session.execute(
+        update(Backup).where(Backup.id.in_(ids)).values(archive=name).execution_options(synchronize_session=False)
+    )
+
+
+async def forget_empty_archives(session: AsyncSession) -> Sequence[str]:
+    """Names of the archives that held nothing but backups that were deleted; they are forgotten."""
+    held = select(Backup.id).where(Backup.archive == BackupArchive.name).exists()
+    statement = delete(BackupArchive).where(~held).returning(BackupArchive.name)
+    return (await session.scalars(statement.execution_options(synchronize_session=False))).all()
+
+
+# ---- reading everything back
+
+
+async def names_after(session: AsyncSession, after: str, limit: int) -> Sequence[str]:
+    """The next few contents by name."""
+    chosen = select(Blob.sha256).where(Blob.sha256 > after).order_by(Blob.sha256)
+    return (await session.scalars(chosen.limit(limit))).all()
+
+
+async def archive_after(session: AsyncSession, after: str) -> BackupArchive | None:
+    chosen = select(BackupArchive).where(BackupArchive.name > after).order_by(BackupArchive.name)
+    return await session.scalar(chosen.limit(1))
+
+
+async def lost(session: AsyncSession, limit: int = 100) -> list[tuple[str, str]]:
+    """Backups, with the sha256 of bytes that should be in the database and aren't; of data that steps kept too."""
+    found = await session.execute(
+        text(
+            "select w.id, w.sha256 from ("
+            " select k.id, f->>'sha256' as sha256 from backups k, jsonb_array_elements(k.files) f"
+            " where k.archive is null union all select 'of run ' || c.run_id, c.sha256 from step_copies c"
+            ") w where w.sha256 <> '' and not exists (select 1 from blobs b where b.sha256 = w.sha256)"
+            " order by 1, 2 limit :limit"
+        ),
+        {"limit": limit},
+    )
+    return [(str(row[0]), str(row[1])) for row in found]
 
 
 # ---- good versions

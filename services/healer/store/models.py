@@ -161,6 +161,19 @@ class Backup(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
     restored_at: Mapped[datetime | None]
     restored_by: Mapped[str] = mapped_column(Text, default="")
+    archive: Mapped[str | None] = mapped_column(Text, index=True)
+    """The archive file that holds its bytes; null: the database does."""
+
+
+class BackupArchive(Base):
+    """A file with a month of old backups, as it was written."""
+
+    __tablename__ = "backup_archives"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
 
 
 class StepCopy(Base):
@@ -217,4 +230,5 @@ class CaseState(Base):
     opened_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     seen_bad_at: Mapped[datetime | None]
+    detection_method: Mapped[str | None] = mapped_column(String(40))
     updated_at: Mapped[datetime] = mapped_column(index=True)

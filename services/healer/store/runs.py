@@ -59,6 +59,13 @@ async def active_on(session: AsyncSession, component: str) -> UUID | None:
     )
 
 
+async def acted_on(session: AsyncSession, but: UUID, limit: int = 500) -> list[str]:
+    """Components that runs other than this one are changing now; practice targets are nobody's."""
+    real = Run.dry_run.is_(False) & Run.practice.is_(False)
+    chosen = select(Run.component).where(Run.status == RUNNING, real, Run.id != but)
+    return list((await session.scalars(chosen.order_by(Run.component).limit(limit))).all())
+
+
 async def get(session: AsyncSession, run_id: UUID) -> Run | None:
     return await session.get(Run, run_id)
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.healer.clients.base import Actuator, Done, Facts, IrreversibleError
+from services.healer.domain.conditions import Errors, Unmet
+from services.healer.domain.runs import Reason
 from services.healer.domain.validation import (
     PATIENCE,
     Cleared,
@@ -22,6 +24,7 @@ from services.healer.domain.validation import (
     verdict,
 )
 from services.healer.store import cases, runs
+from services.healer.workflows.conditions import Conditions
 from services.healer.workflows.guard import Guard
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Acted, Applied, Judged, Looked, Reading, Undone
@@ -34,6 +37,8 @@ from shared.outbox import Unit
 log = structlog.get_logger()
 
 POLL_S = 0.2
+LOOK_AGAIN_S = 0.5
+"""Pause between looks at a window that has ended without evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Acting:
     journal: Journal
     clock: Callable[[], datetime]
     errors_of: Callable[[str], ErrorHistory]
+    conditions: Conditions
     guard: Guard
 
     async def look(self, actuator: Actuator) -> Looked:
@@ -52,8 +58,8 @@ class Acting:
         except Exception as error:  # noqa: BLE001 - whatever it was, the way back must be taken
             return Looked(error=_text(error))
 
-    async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts) -> Acted:
-        """One step of the playbook."""
+    async def act(self, decision: Decision, index: int, actuator: Actuator, facts: Facts, attempt: int = 1) -> Acted:
+        """One attempt at one step of the playbook."""
         step = plan_of(decision).spec.steps[index]
         if refused := await self.guard.refusal(decision, step.timeout_s):
             return Acted(error=refused, held_back=True)
@@ -61,7 +67,8 @@ class Acting:
         done, problem = await _attempt(actuator.apply(facts), step.timeout_s)
         duration_ms = (time.perf_counter() - began) * 1000
         acted = Acted(detail=done, error=problem, duration_ms=duration_ms)
-        name = f"{index + 1}/{len(plan_of(decision).spec.steps)} {step.actuator}"
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        name = f"{index + 1}/{len(plan_of(decision).spec.steps)} {step.actuator}{again}"
 
         async def say(unit: Unit) -> None:
             detail = f"failed: {problem}" if problem else done
@@ -80,6 +87,13 @@ class Acting:
         done, problem = await _attempt(actuator.undo(before, now, files_restored=restored), timeout_s)
         return Undone(detail=done, error=problem)
 
+    async def undo_by(self, decision: Decision, undoer: Actuator, seen: Facts, timeout_s: float) -> Undone:
+        """Undoes a step by the action that the playbook names for it."""
+        if refused := await self.guard.refusal(decision, timeout_s):
+            return Undone(error=f"not undone: {refused}")
+        done, problem = await _attempt(undoer.apply(seen), timeout_s)
+        return Undone(detail=done, error=problem)
+
     async def applied(self, decision: Decision) -> Applied:
         """All steps are done: the window begins."""
         window_s = plan_of(decision).spec.validation.window_s
@@ -95,7 +109,8 @@ class Acting:
     async def settle(self, decision: Decision, window: Window) -> Reading:
         """Waits until the first half has been told of; errors in it are the tail of the trouble."""
         await self._until(window.baseline_at)
-        return Reading(at=self.clock(), errors=self.errors_of(decision.component).newest)
+        dependents = {name: self.errors_of(name).newest for name in self.conditions.dependents_of(decision)}
+        return Reading(at=self.clock(), errors=self.errors_of(decision.component).newest, dependents=dependents)
 
     async def _until(self, moment: datetime) -> None:
         """In short sleeps: the clock that counts is the injected one."""
@@ -114,15 +129,33 @@ class Acting:
             if left_s <= 0 or doomed(errors, allowed):
                 break
             await asyncio.sleep(min(left_s, POLL_S))
+        judged, known = await self._judged(decision, window, baseline)
+        while not known and self.clock() < end + PATIENCE:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            judged, known = await self._judged(decision, window, baseline)
+        return judged
+
+    async def _judged(self, decision: Decision, window: Window, baseline: Reading) -> tuple[Judged, bool]:
+        """What the second half has shown so far, and whether that is all that is asked: what nobody has told yet may
+        still be on its way, as a metric that is reported twice a minute."""
+        allowed = plan_of(decision).spec.validation.error_count_after
         cleared = await self._cleared(decision, window)
-        while cleared is Cleared.UNSEEN and not doomed(errors, allowed) and self.clock() < end + PATIENCE:
-            await asyncio.sleep(POLL_S)
-            cleared = await self._cleared(decision, window)
-            errors = self._errors_since(decision.component, baseline)
-        reason = verdict(cleared, errors, allowed)
-        return Judged(
-            reason=reason, errors=errors, detail=f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
+        errors = self._errors_since(decision.component, baseline)
+        reason, known = verdict(cleared, errors, allowed), cleared is not Cleared.UNSEEN or doomed(errors, allowed)
+        detail = f"{errors} errors ({allowed} allowed), clear: {cleared.value}"
+        if reason is Reason.HEALED and (unmet := await self._criterion(decision, window, baseline, errors, cleared)):
+            reason, detail, known = Reason.CRITERION_NOT_MET, f"{unmet.words}; {detail}", unmet.known
+        return Judged(reason=reason, errors=errors, detail=detail), known
+
+    async def _criterion(
+        self, decision: Decision, window: Window, baseline: Reading, errors: int, cleared: Cleared
+    ) -> Unmet | None:
+        """The playbook's first success criterion that does not hold at the end of the window."""
+        around = sum(
+            errors_between(before, self.errors_of(name).newest) for name, before in baseline.dependents.items()
         )
+        seen = Errors(component=errors, dependents=around)
+        return await self.conditions.criteria(decision, window.half_at, seen, clear=cleared is Cleared.YES)
 
     def _errors_since(self, component: str, baseline: Reading) -> int:
         """Errors that happened after the baseline was read: what is told late of the time before raises it."""

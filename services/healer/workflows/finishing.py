@@ -73,6 +73,7 @@ def _outcome(decision: Decision, ending: Ending, run: Run, opened_at: datetime |
         result=Result(ending.status.value),
         reason=ending.explanation,
         dry_run=decision.dry_run,
+        changed=ending.changed,
         error_count_after=run.error_count_after,
         backup_id=run.backup_id,
         steps=tuple(run.healing_actions),

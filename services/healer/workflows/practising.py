@@ -21,13 +21,14 @@ from services.healer.clients.faults import Breaker
 from services.healer.clients.files import FileError
 from services.healer.clients.process_actuators import ProcessStart, ProcessStop, declared
 from services.healer.clients.states import capture, touched
-from services.healer.domain.interpolation import InterpolationError, interpolate_part, names_of, substitute
+from services.healer.domain.interpolation import InterpolationError, interpolate_part, names_of, substitute, values_of
 from services.healer.domain.practice import Conclusion, Round, Verdict, conclude, differing, slug
 from services.healer.domain.runs import RunStatus, backup_id
 from services.healer.store import backups, practices, runs
 from services.healer.store.models import GoodFile, Json
+from services.healer.workflows import durability
 from services.healer.workflows.admission import run_of
-from services.healer.workflows.heal import Heal, durable
+from services.healer.workflows.heal import Heal
 from services.healer.workflows.journal import Journal
 from services.healer.workflows.preparing import Toolbox, contents, described
 from services.healer.workflows.records import Broken, Concluded, Ended, PracticeOrder, Prepared, Reset
@@ -64,7 +65,7 @@ class Practising:
     def touches(self, order: PracticeOrder) -> set[str]:
         """Names of all that a practice touches. Raises ActuatorError or InterpolationError."""
         found: set[str] = set()
-        for actuator in self.toolbox.bound(order.plan, order.practice_id):
+        for actuator in self._hands(order):
             found |= touched(actuator)
         for breaker in self._breakers(order, order.practice.fault, "fault"):
             found |= breaker.touches
@@ -77,7 +78,11 @@ class Practising:
             spec = order.plan.spec.model_copy(update={"steps": (step,)})
             plan = order.plan.model_copy(update={"component": component, "target": target, "spec": spec})
             try:
-                found |= touched(self.toolbox.bound(plan, order.practice_id)[0])
+                for actuator in (
+                    *self.toolbox.bound(plan, order.practice_id),
+                    *self.toolbox.undoers(plan, order.practice_id).values(),
+                ):
+                    found |= touched(actuator)
             except (ActuatorError, InterpolationError):
                 continue  # the step can't be done there, so it touches nothing
         return found
@@ -86,13 +91,13 @@ class Practising:
 
     async def run(self, order: PracticeOrder) -> str:
         """Both rounds and the conclusion; returns the verdict."""
-        prepared = await durable("prepare", Prepared, lambda: self._prepare(order))
+        prepared = await durability.durable("prepare", Prepared, lambda: self._prepare(order))
         evidence: list[Round] = []
         if prepared.stop:
             found = Conclusion(Verdict.ABORTED, prepared.stop)
         else:
             found = await self._both_rounds(order, prepared, evidence)
-        done = await durable("conclude", Concluded, lambda: self._conclude(order, found, evidence))
+        done = await durability.durable("conclude", Concluded, lambda: self._conclude(order, found, evidence))
         return done.verdict.value
 
     async def _both_rounds(self, order: PracticeOrder, prepared: Prepared, evidence: list[Round]) -> Conclusion:
@@ -109,16 +114,16 @@ class Practising:
         return conclude(helping, returning, expect_before=before, can_be_undone=can)
 
     async def _round(self, order: PracticeOrder, prepared: Prepared, name: str) -> Round:
-        broken = await durable(f"{name}: break", Broken, lambda: self._break(order, name))
+        broken = await durability.durable(f"{name}: break", Broken, lambda: self._break(order, name))
         ended = Ended(error=broken.error)
         if not broken.error:
             decision = rehearsal(order, name, broken.at, validation_broken=name == RETURNING)
-            admitted = await durable(f"{name}: admit", Reset, partial(self._admit, decision))
+            admitted = await durability.durable(f"{name}: admit", Reset, partial(self._admit, decision))
             ended = Ended(error=admitted.error)
             if not admitted.error:
                 await self.heal.run(decision)
-                ended = await durable(f"{name}: look", Ended, partial(self._look, order, name))
-        reset = await durable(f"{name}: put back", Reset, lambda: self._put_back(order, prepared, name))
+                ended = await durability.durable(f"{name}: look", Ended, partial(self._look, order, name))
+        reset = await durability.durable(f"{name}: put back", Reset, lambda: self._put_back(order, prepared, name))
         if ended.error or reset.error:
             raise NotThereError("; ".join(filter(None, (ended.error, reset.error))))
         if ended.status == RunStatus.SKIPPED.value:
@@ -263,9 +268,14 @@ class Practising:
             made.append(Breaker(interpolate_part(fault, names), context, self.toolbox.spawner))
         return made
 
+    def _hands(self, order: PracticeOrder) -> list[Actuator]:
+        """Those of the steps, and of what undoes them."""
+        undoers = self.toolbox.undoers(order.plan, order.practice_id)
+        return [*self.toolbox.bound(order.plan, order.practice_id), *undoers.values()]
+
     def _actuators(self, order: PracticeOrder) -> list[Actuator]:
-        """Those of the steps, and one that looks at the target's own process."""
-        made = self.toolbox.bound(order.plan, order.practice_id)
+        """Those of the steps and their undoing, and one that looks at the target's own process."""
+        made = self._hands(order)
         if order.plan.target.process is not None:
             context = self.toolbox.context(order.plan, uuid5(order.practice_id, "look"), 0, _STEP_TIMEOUT_S)
             made.append(ProcessStart(context, self.toolbox.spawner, declared(context)))
@@ -284,7 +294,8 @@ class Practising:
         """Everything that may be changed, each once."""
         practice, spec = self._practice(order), order.plan.spec
         names = names_of(order.plan.component, order.plan.target)
-        paths = [files.absolute(substitute(backup.file, names)) for backup in spec.backup]
+        values = values_of(spec.parameters)
+        paths = [files.absolute(substitute(backup.file, names, values)) for backup in spec.backup]
         paths += [path for actuator in actuators for path in actuator.files]
         paths += [files.absolute(one.file) for one in practice.state if one.file]
         paths += self._broken_files(order)

@@ -16,21 +16,31 @@ from services.healer.clients.files import FileCopy, FileError, FileState
 from services.healer.clients.registry import actuator_for
 from services.healer.clients.remote import Places, RemoteActuator, place
 from services.healer.clients.spawn import Spawner
-from services.healer.domain.interpolation import InterpolationError, interpolate, names_of, substitute
+from services.healer.domain.interpolation import (
+    InterpolationError,
+    interpolate,
+    names_of,
+    substitute,
+    values_of,
+)
 from services.healer.domain.runs import Reason, backup_id
 from services.healer.store import backups, cases, runs
 from services.healer.store.models import StepCopy
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.records import Kept, Planned, PlannedStep
+from services.healer.workflows.rehearsal import Rehearsal
 from shared import telemetry
 from shared.contracts.base import CaseKind
 from shared.contracts.decider import Decision, Plan
 from shared.contracts.healer import Message, Phase
 from shared.outbox import Unit
 from shared.packs.actions.telling import NotifySend
+from shared.packs.playbook import Step
 
 log = structlog.get_logger()
 
+UNDOERS = 1_000
+"""What undoes step n keeps data in the place n + 1000: a playbook has fewer steps."""
 _CASES_WITH_STATE = {CaseKind.INCIDENT, CaseKind.PREDICTION}
 
 
@@ -48,22 +58,30 @@ class Toolbox:
         return self.bound(plan_of(decision), decision.decision_id, decision)
 
     def bound(self, plan: Plan, run: UUID, decision: Decision | None = None) -> list[Actuator]:
-        """The actuators of a plan; `run` names the run to the outside world. Without a decision it is a practice, and
-        nobody is told anything. Raises as `actuators` does."""
-        names = names_of(plan.component, plan.target)
-        made = []
-        for index, step in enumerate(plan.spec.steps):
-            context = self.context(plan, run, index, step.timeout_s)
-            if decision is not None:
-                context = replace(context, tell=partial(self._tell, decision, index))
-            bound = interpolate(step, names)
-            here = actuator_for(bound, context, self.spawner)
-            host = plan.target.host
-            made.append(RemoteActuator(host, self.places.agents, bound, context, here) if host else here)
-        return made
+        """The actuators of a plan; `run` names the run to the outside world. Without a decision nobody can be told
+        anything. Raises as `actuators` does."""
+        return [self._bind(plan, step, run, index, decision) for index, step in enumerate(plan.spec.steps)]
+
+    def undoers(self, plan: Plan, run: UUID, decision: Decision | None = None) -> dict[int, Actuator]:
+        """What undoes steps, by their index, where the playbook names another action for that. Raises as `actuators`
+        does."""
+        return {
+            index: self._bind(plan, step.rollback, run, index + UNDOERS, decision)
+            for index, step in enumerate(plan.spec.steps)
+            if isinstance(step.rollback, Step)
+        }
+
+    def _bind(self, plan: Plan, step: Step, run: UUID, index: int, decision: Decision | None) -> Actuator:
+        context = self.context(plan, run, index, step.timeout_s)
+        if decision is not None:
+            context = replace(context, tell=partial(self._tell, decision, index))
+        filled = interpolate(step, names_of(plan.component, plan.target), values_of(plan.spec.parameters))
+        here = actuator_for(filled, context, self.spawner)
+        host = plan.target.host
+        return RemoteActuator(host, self.places.agents, filled, context, here) if host else here
 
     def context(self, plan: Plan, run: UUID, index: int, timeout_s: float) -> Context:
-        """What the step `index` of a run may know and keep."""
+        """What a step of a run may know and keep; what undoes step n has the index n + 1000."""
         return Context(
             component=plan.component,
             target=plan.target,
@@ -83,7 +101,7 @@ class Toolbox:
             if version is None:
                 return None
             content = await backups.blob(unit.session, version.sha256)
-            return FileCopy(FileState(path, version.sha256, version.mode, version.uid, version.gid), content)
+            return FileCopy(FileState(path, version.sha256, version.mode, version.uid, version.gid, link=None), content)
 
         return await self.journal.write(find)
 
@@ -91,6 +109,9 @@ class Toolbox:
         return await self.journal.write(lambda unit: backups.blob(unit.session, sha256))
 
     async def _tell(self, decision: Decision, index: int, message: NotifySend) -> None:
+        if isinstance(decision, Rehearsal):
+            return  # nobody hears of a practice
+
         async def tell(unit: Unit) -> None:
             unit.emit(
                 Message(
@@ -148,6 +169,7 @@ class Preparing:
         stop = Reason.DRY_RUN if decision.dry_run else None
         try:
             steps = tuple([await _look(actuator) for actuator in self.toolbox.actuators(decision)])
+            self.toolbox.undoers(plan_of(decision), decision.decision_id)  # one that can't be made stops the run here
             detail = "; ".join(step.description for step in steps)
         except Exception as error:
             if not isinstance(error, ActuatorError | InterpolationError):
@@ -219,10 +241,14 @@ async def _look(actuator: Actuator) -> PlannedStep:
 
 def files_of(decision: Decision, planned: Planned) -> list[str]:
     """Files that the playbook declares or its steps change, each once. Raises InterpolationError."""
+    return list(dict.fromkeys([*files_declared(decision), *(path for step in planned.steps for path in step.files)]))
+
+
+def files_declared(decision: Decision) -> list[str]:
+    """Files that the playbook names in `backup`. Raises InterpolationError."""
     plan = plan_of(decision)
-    names = names_of(plan.component, plan.target)
-    declared = [place(plan.target.host, substitute(backup.file, names)) for backup in plan.spec.backup]
-    return list(dict.fromkeys([*declared, *(path for step in planned.steps for path in step.files)]))
+    names, values = names_of(plan.component, plan.target), values_of(plan.spec.parameters)
+    return [place(plan.target.host, substitute(backup.file, names, values)) for backup in plan.spec.backup]
 
 
 def contents(copies: list[FileCopy]) -> dict[str, bytes]:
@@ -239,5 +265,6 @@ def described(copy: FileCopy) -> dict[str, object]:
         "mode": state.mode,
         "uid": state.uid,
         "gid": state.gid,
+        "link": state.link,
         "size": len(copy.content),
     }

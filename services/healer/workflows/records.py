@@ -57,6 +57,19 @@ class Acted(Record):
     """As `held_back`, in records of before there were leases."""
     held_back: bool = False
     """The kill switch was on or the lease was over, so it was not tried; `error` says which."""
+    unmet: str = ""
+    """The precondition that no longer held, so that it was not tried again."""
+
+    @property
+    def was_held_back(self) -> bool:
+        return self.held_back or self.switched_off
+
+
+class Checked(Record):
+    """The playbook's preconditions, looked at the moment before acting."""
+
+    unmet: str = ""
+    """The first that does not hold, in words; empty: all hold."""
 
 
 class Applied(Record):
@@ -68,6 +81,8 @@ class Reading(Record):
 
     at: datetime
     errors: int
+    dependents: dict[str, int] = {}
+    """Errors of the components that depend on it."""
 
 
 class Judged(Record):

@@ -18,9 +18,11 @@ class Rehearsal(Decision):
 
 
 def rehearsal(order: PracticeOrder, name: str, at: datetime, *, validation_broken: bool) -> Rehearsal:
-    """The order to run the playbook of a practice once. What it does is the playbook's; how long it watches is not."""
+    """The order to run the playbook of a practice once. What it does is the playbook's; how long it watches is not, and
+    what it asks of its surroundings is left out: nobody watches a practice target."""
     spec = order.plan.spec
     watching = spec.validation.model_copy(update={"window_s": order.practice.window_s, "clear": "none"})
+    alone = {"validation": watching, "preconditions": (), "success_criteria": ()}
     return Rehearsal(
         id=uuid5(order.practice_id, f"{name} decision"),
         at=at,
@@ -38,7 +40,7 @@ def rehearsal(order: PracticeOrder, name: str, at: datetime, *, validation_broke
         risk_max=1.0,
         mode="practice",
         dry_run=False,
-        plan=order.plan.model_copy(update={"spec": spec.model_copy(update={"validation": watching})}),
+        plan=order.plan.model_copy(update={"spec": spec.model_copy(update=alone)}),
         explanation=f"practice, asked for by {order.by}",
         decided_by=order.by,
         validation_broken=validation_broken,

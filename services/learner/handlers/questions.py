@@ -59,7 +59,7 @@ class Questions:
         )
 
     async def feedback(self, request: FeedbackRequest, unit: Unit) -> Feedbacks:
-        rows = await people.newest_feedback(unit.session, request.limit)
+        rows = await people.newest_feedback(unit.session, request.limit, request.decision_id)
         heard, seen = await self.senses.records(unit)
         return Feedbacks(
             feedback=tuple(
@@ -69,6 +69,7 @@ class Questions:
                     outcome_quality=float(row.outcome_quality),
                     feedback_type=row.feedback_type,
                     lessons_learned=row.lessons_learned,
+                    model_adjustments=row.model_adjustments,
                 )
                 for row in rows
             ),

@@ -184,8 +184,11 @@ async def add_feedback(session: AsyncSession, columns: dict[str, object]) -> Non
     await session.execute(insert(FeedbackRow).values(**columns).on_conflict_do_nothing())
 
 
-async def newest_feedback(session: AsyncSession, limit: int) -> Sequence[FeedbackRow]:
+async def newest_feedback(session: AsyncSession, limit: int, decision_id: UUID | None) -> Sequence[FeedbackRow]:
+    """Lessons, newest first; only of one decision if that is given."""
     query = select(FeedbackRow).order_by(FeedbackRow.created_at.desc()).limit(limit)
+    if decision_id is not None:
+        query = query.where(FeedbackRow.decision_id == decision_id)
     return (await session.scalars(query)).all()
 
 

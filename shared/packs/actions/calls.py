@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from shared.packs.actions.databases import TableName
 from shared.packs.base import Part
 from shared.packs.component import SecretRef
+from shared.packs.watch import HeaderName
 
 MAX_KEPT_ROWS = 10_000
 
@@ -16,7 +17,8 @@ MAX_KEPT_ROWS = 10_000
 class HttpCall(Part):
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, str | SecretRef] = {}
+    """Values are texts, or `{env: …}` and `{file: …}` for secrets, which are read where the call is made."""
     body: dict[str, str | int | float | bool] | None = None
     expect_status: tuple[int, ...] = (200, 201, 202, 204)
 

@@ -15,7 +15,7 @@ from services.healer import app
 from services.healer.clients import files, process_actuators, processes, redis_actuators, row_changes, spawn
 from services.healer.clients.processes import Identity
 from services.healer.settings import Settings
-from services.healer.workflows import heal, preparing
+from services.healer.workflows import durability, preparing
 from services.healer.workflows.records import Record
 from shared.runtime import serve
 
@@ -33,7 +33,7 @@ def die() -> None:
 
 def doom_durable_steps() -> None:
     when, _, name = DOOM.partition(" ")
-    real = heal.durable
+    real = durability.durable
 
     async def durable[R: Record](step: str, kind: type[R], work: Callable[[], Awaitable[R]]) -> R:
         async def doomed() -> R:
@@ -47,7 +47,7 @@ def doom_durable_steps() -> None:
 
         return await real(step, kind, doomed)
 
-    heal.durable = durable
+    durability.durable = durable
 
 
 def doom_points() -> None:

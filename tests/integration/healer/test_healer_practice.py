@@ -18,6 +18,7 @@ from shared.bus.streams import STATE
 from shared.contracts.gateway import PackApplied
 from shared.contracts.healer import (
     ListPractices,
+    Message,
     Outcome,
     PracticeReport,
     Practices,
@@ -144,6 +145,25 @@ async def test_a_playbook_that_mends_and_leads_back_passes_and_nobody_outside_he
     assert not world.running(), "production was not touched"
     assert not await listener.all_of(Outcome)
     assert not await listener.all_of(RunProgress)
+
+
+async def test_a_practice_needs_no_lease_tells_nobody_and_asks_nothing_of_its_surroundings(
+    platform: Platform, listener: Listener, world: World, spare: World
+) -> None:
+    """A newer lease of its target fences off runs under an older one; a practice runs under none."""
+    never = [{"name": "in-trouble", "that": "health.status == 'critical'"}]
+    tell = {"notify.send": {"channel": "ops", "message": "mending"}}
+    restart = {**RESTART, "rollback": START}
+    practice = {"fault": [SET_BAD]}
+    more = {"preconditions": never, "success_criteria": never}
+    pack = pack_of(world, spare, tell, SET, restart, practice=practice, **more)
+    async with healer(platform, pack, listener):
+        connection = await platform.connect_postgres("healer")
+        await connection.execute("insert into fences (component, epoch) values ($1, 7)", spare.name)
+        await connection.close()
+        report = await practised(listener)
+    assert (report.verdict, report.way_back) == ("passed", "proven"), report.reason
+    assert not await listener.all_of(Message)
 
 
 async def test_a_way_back_that_leads_elsewhere_is_caught_and_never_taken_without_a_person(

@@ -70,6 +70,8 @@ async def test_a_failover_is_said_once_and_a_bad_one_is_taken_back_byte_for_byte
         spec = playbook({"routing.failback": {}}, validate={"window_s": 0.6, "clear": "incident"})
         bad = decision(routed, spec, case_id=trouble.case_id)
         await listener.publish(bad)
+        await listener.recorded(bad.decision_id, "settle")
+        await listener.publish(incident(trouble.case_id, "web", 2))  # still seen bad in the second half
         assert (await listener.outcome(bad.decision_id)).result is Result.ROLLED_BACK
         assert routed.config.read_bytes() == before.replace(b'"a"', b'"b"')
 

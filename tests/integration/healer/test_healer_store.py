@@ -124,7 +124,8 @@ async def test_pruning_leaves_every_byte_that_something_refers_to(session: Async
         )  # fmt: skip
     good = GoodFile(path="/y", sha256="c" * 64, component="web", mode=0o644, uid=0, gid=0, good_at=NOW)
     await backups.add_good(session, good, keep_versions=2)
-    await backups.prune(session, NOW - timedelta(days=30), NOW + timedelta(days=1))
+    await backups.forget(session, NOW - timedelta(days=30))
+    await backups.forget_orphans(session, NOW + timedelta(days=1))
     assert sorted((await session.scalars(select(Blob.sha256))).all()) == ["b" * 64, "c" * 64]
     found, total = await backups.newest(session, "web", 10)
     assert ([backup.id for backup in found], total) == (["b"], 1)

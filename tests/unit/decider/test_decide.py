@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -331,6 +332,15 @@ def test_then_page_a_human_asks() -> None:
     paging = target(playbooks=playbooks(restart=RESTART | {"then": "page-a-human"}, other=RESTART))
     ruling = ruled(case(tried=(tried("restart", "rolled-back"),)), paging)
     assert verdict(ruling) == (Verdict.ASK, Reason.ESCALATED, "other")
+
+
+def test_a_run_that_changed_nothing_pages_nobody_while_something_else_fits() -> None:
+    """It could not be planned, or not be backed up: the next best is as good a first attempt."""
+    paging = target(playbooks=playbooks(restart=RESTART | {"then": "page-a-human"}, other=RESTART))
+    unchanged = replace(tried("restart", "failed"), changed=False)
+    assert verdict(ruled(case(tried=(unchanged,)), paging)) == (Verdict.EXECUTE, Reason.ACT, "other")
+    nothing_else = target(playbooks=playbooks(restart=RESTART | {"then": "page-a-human"}))
+    assert verdict(ruled(case(tried=(unchanged,)), nothing_else))[:2] == (Verdict.ASK, Reason.ESCALATED)
 
 
 def test_a_page_may_have_nothing_to_offer() -> None:

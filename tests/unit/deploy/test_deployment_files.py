@@ -39,9 +39,13 @@ def test_nats_has_the_permissions_of_the_code() -> None:
     assert TARGET.read_text() == rendered(), "run python deploy/nats/render.py"
 
 
-def test_nats_takes_the_configuration_with_the_secrets_that_are_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("agents", ["", "web-2,db-1"])
+def test_nats_takes_the_configuration_with_the_secrets_that_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agents: str
+) -> None:
+    monkeypatch.setenv("HOMEOSTAT_AGENTS", agents)
     secrets = make_secrets(tmp_path / "secrets")
-    (tmp_path / "nats.conf").write_text(TARGET.read_text())
+    (tmp_path / "nats.conf").write_text(rendered())
     (tmp_path / "passwords.conf").write_text(secrets["nats-passwords.conf"])
     command = [str(find_nats_server()), "-t", "-c", str(tmp_path / "nats.conf")]
     checked = subprocess.run(command, check=False, capture_output=True, text=True)

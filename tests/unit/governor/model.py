@@ -21,26 +21,32 @@ from services.decider.handlers import Casework, Governor, HealthBook, KnowledgeB
 from services.decider.handlers import Handlers as DeciderHandlers
 from services.decider.store import CaseRow, DecisionRow, GrantRow
 from services.healer.clients.base import ActuatorError, Done, Facts
+from services.healer.domain.conditions import Figure
 from services.healer.domain.runs import RunStatus
 from services.healer.handlers import Handlers as HealerHandlers
 from services.healer.handlers import HealthBook as ErrorBook
 from services.healer.store.models import Run
-from services.healer.workflows import acting, heal, journal
+from services.healer.workflows import acting, conditions, durability, journal
 from services.healer.workflows.acting import Acting
+from services.healer.workflows.applying import Applying
+from services.healer.workflows.conditions import Conditions
 from services.healer.workflows.finishing import Finishing
 from services.healer.workflows.guard import Guard, LeaseBook
 from services.healer.workflows.heal import Heal
 from services.healer.workflows.journal import Journal, plan_of
 from services.healer.workflows.preparing import Preparing
 from services.healer.workflows.restoring import Restoring
+from services.healer.workflows.undoing import RollingBack
+from services.healer.workflows.vault import Vault
 from shared.contracts.base import Event, Severity
-from shared.contracts.decider import Answer, Decision, Lease, LeaseState, Verb, Verdict
+from shared.contracts.decider import Answer, Decision, Lease, LeaseState, Plan, Verb, Verdict
 from shared.contracts.detector import DetectionMethod, Health, HealthStatus, Incident, Transition
 from shared.contracts.diagnoser import Cause, Diagnosis
 from shared.contracts.gateway import PackApplied
 from shared.contracts.healer import LeaseRenewal, Outcome
 from shared.packs import Category
 from shared.packs.book import PackBook
+from shared.packs.playbook import Step
 from tests.unit.governor import stores
 from tests.unit.governor.memory import BrokenError, Crash, Database, Faults, Pause, Unit, Units
 from tests.unit.governor.promises import (
@@ -55,13 +61,14 @@ BEGIN = datetime(2026, 1, 7, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 QUICK = {"validate": {"window_s": 2, "clear": "none"}, "cooldown_s": 5, "automation_level": "full-auto"}
 STEP = {"process.restart": {}, "timeout_s": 10}
+AGAIN = {**STEP, "retry": {"attempts": 2, "backoff_s": 1}, "rollback": {"process.stop": {}, "timeout_s": 10}}
 PACK: dict[str, Any] = {
     "pack": "shop",
     "mode": "auto",
     "components": {name: {"group": "web"} for name in ("a", "b", "c", "d")} | {"e": {}, "f": {}},
     "playbooks": {
         "restart": {"for": ["crash", "overload"], "steps": [STEP], **QUICK},
-        "twice": {"for": ["memory-leak"], "steps": [STEP, STEP], "then": "page-a-human", **QUICK},
+        "twice": {"for": ["memory-leak"], "steps": [AGAIN, STEP], "then": "page-a-human", **QUICK},
         "careful": {"for": ["configuration"], "steps": [STEP], **QUICK, "automation_level": "semi-auto"},
         "bold": {"for": ["disk"], "steps": [STEP], **QUICK, "risk": 0.95},
     },
@@ -148,18 +155,21 @@ class Replica:
         self.guard = Guard(
             notes, self.leases, self.clock, lambda: model.switched_off, f"{self.name}.{self.life}", model.ids
         )
-        toolbox: Any = SimpleNamespace(actuators=self._actuators)
+        toolbox: Any = SimpleNamespace(actuators=self._actuators, undoers=self._undoers)
         finishing = Finishing(notes, freed=lambda component: self.handlers.freed(component))
+        asked = Conditions(notes, self.clock, model.packs, self.errors.standings, _no_figures)
+        acts = Acting(notes, self.clock, self.errors.errors_of, asked, self.guard)
+        places: Any = None  # no step here changes files
         self.heal = Heal(
-            journal=notes,
-            toolbox=toolbox,
             preparing=Preparing(notes, toolbox, timedelta(seconds=900)),
-            acting=Acting(notes, self.clock, self.errors.errors_of, self.guard),
-            restoring=Restoring(notes, toolbox),
+            conditions=asked,
+            applying=Applying(toolbox, acts, asked),
+            acting=acts,
+            rolling_back=RollingBack(notes, toolbox, acts, Restoring(notes, Vault(), places)),
             finishing=finishing,
         )
         self.units = units
-        self.handlers = _Handlers(notes, _engine(self), finishing, timedelta(days=9), timedelta(days=9))
+        self.handlers = _Handlers(notes, _engine(self), finishing, timedelta(days=9))
         for lease in model.last_leases.values():
             finish(self.leases.seen(lease.component, lease))
         for workflow in model.workflows.values():
@@ -196,6 +206,15 @@ class Replica:
 
     def _actuators(self, decision: Decision) -> list[Thing]:
         return [Thing(self.model, decision, i) for i, _ in enumerate(plan_of(decision).spec.steps)]
+
+    def _undoers(self, plan: Plan, _run: UUID, decision: Decision | None = None) -> dict[int, Thing]:
+        """Those of a plan without a decision are made to see that they can be, and never used."""
+        own = [i for i, step in enumerate(plan.spec.steps) if isinstance(step.rollback, Step)]
+        return {i: Thing(self.model, decision, i) for i in own if decision is not None}
+
+
+async def _no_figures(_component: str, _since: datetime) -> dict[str, Figure]:
+    return {}
 
 
 class _Handlers(HealerHandlers):
@@ -317,8 +336,9 @@ class Model:
         stores.install(patch)
         waiting = SimpleNamespace(sleep=lambda _s: Pause("waiting"), timeout=lambda _s: NoLimit())
         patch.setattr(acting, "asyncio", waiting)
+        patch.setattr(conditions, "asyncio", waiting)
         patch.setattr(journal, "asyncio", waiting)
-        patch.setattr(heal, "DBOS", SimpleNamespace(run_step_async=self._durable))
+        patch.setattr(durability, "DBOS", SimpleNamespace(run_step_async=self._durable))
 
     async def _durable(self, options: dict[str, str], body: Callable[[], Coroutine[Any, Any, str]]) -> str:
         assert self.current is not None

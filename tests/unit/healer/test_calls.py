@@ -16,6 +16,7 @@ from services.healer.clients.docker_actuators import DockerRestart, DockerStart
 from services.healer.clients.http_actuator import CallHttp
 from shared.packs.actions.calls import HttpCall
 from shared.packs.actions.programs import DockerAction
+from shared.packs.component import SecretRef
 
 
 @dataclass
@@ -79,6 +80,26 @@ async def test_an_unexpected_status_is_a_failure_and_redirects_are_not_followed(
         with pytest.raises(ActuatorError, match="answered 302"):
             await call.apply(await call.observe())
     assert len(web.asked) == 1
+
+
+async def test_a_secret_header_is_sent_but_not_repeated_in_an_error(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHE_KEY", "canary-1f2e3d")
+    web = Web(lambda _method, _target: (403, {"detail": "canary-1f2e3d may not"}))
+    async with web.on_port() as address:
+        call = CallHttp(context, HttpCall(url=address, headers={"X-Key": SecretRef(env="CACHE_KEY")}))
+        with pytest.raises(ActuatorError, match="answered 403") as refused:
+            await call.apply(await call.observe())
+    assert web.asked[0][2]["x-key"] == "canary-1f2e3d"
+    assert "may not" in str(refused.value)
+    assert "canary" not in str(refused.value)
+
+
+async def test_a_call_whose_secret_is_missing_is_refused_before_acting(context: Context) -> None:
+    call = CallHttp(context, HttpCall(url="http://127.0.0.1/", headers={"X-Key": SecretRef(env="NOT_SET_ANYWHERE")}))
+    with pytest.raises(ActuatorError, match="NOT_SET_ANYWHERE"):
+        await call.observe()
 
 
 async def test_a_call_has_no_way_back(context: Context) -> None:

@@ -68,7 +68,8 @@ class Verdicts:
 
 def judge(trial: Trial) -> Verdicts:
     """The verdicts on one trial."""
-    outcomes = [event for event in trial.events if isinstance(event, Outcome) and not event.dry_run]
+    ended = [event for event in trial.events if isinstance(event, Outcome) and not event.dry_run]
+    outcomes = [outcome for outcome in ended if outcome.changed]  # a plan that can't be made is no action
     wrong, harmful = _wrong(trial, outcomes), _harmful(trial)
     missing = _missing(trial, outcomes)
     rolled_back = [outcome for outcome in outcomes if outcome.result is Result.ROLLED_BACK]

@@ -37,6 +37,8 @@ def suite_pack(pack: Pack) -> Pack:
     for probe in body["probes"]:
         if "http" in probe:
             probe["timeout_ms"] = PATIENCE_MS
+    exhausted = {"for": ["resource-exhaustion"], "components": ["edge"], "validate": {"window_s": 3}}
+    body["playbooks"]["restart-exhausted"] = body["playbooks"]["restart-hung"] | exhausted
     _with_database(body)
     return Pack.model_validate(body)
 
@@ -52,6 +54,8 @@ def _with_database(body: dict[str, Any]) -> None:
         _rule("idle-transaction-blocks", "idle_blockers > 0", "lock-contention", "an idle transaction holds up others"),
         _rule("jobs-stranded", "stranded_jobs > 20", "job-stuck", "jobs belong to a worker that is no more"),
     ]
+    stranded = {"id": "jobs-stranded", "component": "orders-db", "when": "incident.pattern == 'jobs-stranded'"}
+    body["signatures"].append({**stranded, "cause": "job-stuck", "confidence": 0.95})
     statements = {"end-idle-blockers": ("lock-contention", END_IDLE_BLOCKERS), "requeue-jobs": ("job-stuck", REQUEUE)}
     for name, (category, statement) in statements.items():
         body["playbooks"][name] = {

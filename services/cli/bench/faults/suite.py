@@ -80,7 +80,7 @@ async def _on_new_ground(act: str, scenarios: Sequence[Scenario], say: Say) -> l
             for scenario in scenarios:
                 try:
                     found.append(await play(ground, scenario))
-                except GroundError as error:
+                except (GroundError, OSError) as error:
                     found.append(spoilt(scenario, str(error)))
                     told(act, found[-1], say)
                     break

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.packs import Playbook
+from shared.packs import Playbook, Step
 
 LEASE_MARGIN_S = 300.0
 """For queueing, planning, backing up, delivery, and a healer that is started anew, beside what the steps may take."""
 
 
 def lease_s(playbook: Playbook) -> float:
-    """How long a run may be silent: its steps, their undoing, and a margin. The watching between them renews it."""
-    return 2 * sum(step.timeout_s for step in playbook.steps) + LEASE_MARGIN_S
+    """How long a run may be silent: every attempt at its steps, their undoing, and a margin. The watching between them
+    renews it."""
+    once = sum(step.timeout_s for step in playbook.steps)
+    again = sum(
+        step.timeout_s + step.retry.pause_s(failed)
+        for step in playbook.steps
+        for failed in range(1, step.retry.attempts)
+    )
+    undoing = sum(step.rollback.timeout_s for step in playbook.steps if isinstance(step.rollback, Step))
+    return 2 * once + again + undoing + LEASE_MARGIN_S
 
 
 def renewed_until(until: datetime, now: datetime, length_s: float) -> datetime:

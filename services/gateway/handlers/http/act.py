@@ -35,7 +35,11 @@ from shared.contracts.healer import (
     RolledBack,
     StartPractice,
     SweepRequest,
+    VerifiedBackups,
+    VerifyBackups,
 )
+from shared.packs.parameters import ParameterError
+from shared.packs.playbook import Playbook
 from shared.packs.problems import suggestion
 
 router = APIRouter()
@@ -73,7 +77,13 @@ async def _answer(
     detail = {"verb": verb.value, "comment": comment}
     async with audited(deps, request, bearer, str(decision_id), detail):
         answer = Answer(
-            id=deps.ids(), at=deps.clock(), decision_id=decision_id, verb=verb, by=bearer.name, comment=comment
+            id=deps.ids(),
+            at=deps.clock(),
+            decision_id=decision_id,
+            verb=verb,
+            by=bearer.name,
+            comment=comment,
+            permissions=bearer.permissions,
         )
         answered = await deps.bus.request("decider", "answer", answer, Answered)
         if not answered.accepted:
@@ -103,6 +113,7 @@ async def request_healing(
     if body.playbook not in placed.pack.playbooks:
         remedy = suggestion(body.playbook, placed.pack.playbooks, f"the pack {placed.pack.pack} has: {{0}}")
         raise not_found("playbook", body.playbook, remedy)
+    await _refuse_unfit(deps, request, bearer, body, placed.pack.playbooks[body.playbook])
     # With a key, case and event have ids that depend on it alone: the outbox and every inbox drop a repetition.
     case_id = uuid5(NAMESPACE_URL, f"{bearer.id}/{idempotency_key}") if idempotency_key else deps.ids()
     event_id = uuid5(case_id, "request") if idempotency_key else deps.ids()
@@ -116,10 +127,27 @@ async def request_healing(
                 playbook=body.playbook,
                 by=bearer.name,
                 comment=body.comment,
+                permissions=bearer.permissions,
+                parameters=body.parameters,
             )
         )
         await audit(unit, deps, request, bearer, body.component, {"playbook": body.playbook, "case_id": str(case_id)})
     return Success(data=schemas.Requested(case_id=case_id, trace=f"/api/trace/{case_id}"))
+
+
+async def _refuse_unfit(
+    deps: Deps, request: Request, bearer: Bearer, body: schemas.HealBody, playbook: Playbook
+) -> None:
+    """The decider refuses too; here whoever asks hears at once why."""
+    try:
+        playbook.given(body.parameters)
+    except ParameterError as error:
+        known = f"see /api/healing/playbooks for the parameters of {body.playbook}"
+        raise ApiError(422, "bad-parameter", str(error), known) from error
+    if lacking := playbook.lacks(bearer.permissions):
+        async with audited(deps, request, bearer, body.component, {"playbook": body.playbook}):
+            said = f"{body.playbook} needs {', '.join(lacking)}, which the token {bearer.name!r} is not permitted"
+            raise ApiError(403, "not-permitted", said, "use a token that an admin gave this permission")
 
 
 @router.post("/api/autonomous/decide", tags=["act"])
@@ -145,6 +173,7 @@ async def decide_now(
                 playbook=decision.playbook,
                 by=bearer.name,
                 comment=body.comment,
+                permissions=bearer.permissions,
             )
         )
         detail: dict[str, JsonValue] = {"playbook": decision.playbook, "case_id": str(case_id)}
@@ -232,6 +261,18 @@ async def list_backups(
     """What was kept before changes, newest first."""
     asked = ListBackups(component=component, limit=limit)
     return Listing(data=list((await deps.bus.request("healer", "backups", asked, Backups)).backups))
+
+
+@router.get("/api/healing/backups/verify", tags=["act"])
+async def verify_backups(
+    deps: Wired,
+    _bearer: Operator,
+    after: Annotated[str, Query(max_length=200, description="`next` of the answer before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Success[VerifiedBackups]:
+    """Reads the next few contents of backups back and compares them with their names; ask on until `next` is null."""
+    asked = VerifyBackups(after=after, limit=limit)
+    return Success(data=await deps.bus.request("healer", "verify-backups", asked, VerifiedBackups, ROLLBACK_TIMEOUT_S))
 
 
 @router.post("/api/monitoring/rollback/{backup_id}", tags=["act"])

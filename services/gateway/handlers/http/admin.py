@@ -7,9 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import StringConstraints
+from pydantic import JsonValue, StringConstraints
 
-from services.gateway.domain.access import Role, new_token, token_hash
+from services.gateway.domain.access import Role, new_token, permissions_of, token_hash
 from services.gateway.handlers.http import schemas
 from services.gateway.handlers.http.deps import Admin, Operator, Viewer, Wired, audit, audited
 from services.gateway.handlers.http.problems import not_found
@@ -37,14 +37,18 @@ async def create_token(
     async with deps.units.begin() as unit:
         expires_at = unit.now + timedelta(days=body.expires_in_days) if body.expires_in_days else None
         hashed = token_hash(token)
-        await access.add_token(unit.session, token_id, body.name, body.role, hashed, unit.now, bearer.name, expires_at)
-        await audit(unit, deps, request, bearer, body.name, {"role": body.role.value, "token_id": str(token_id)})
+        await access.add_token(
+            unit.session, token_id, body.name, body.role, hashed, unit.now, bearer.name, expires_at, body.permissions
+        )
+        made: dict[str, JsonValue] = {"role": body.role.value, "token_id": str(token_id)}
+        await audit(unit, deps, request, bearer, body.name, {**made, "permissions": list(body.permissions)})
         now = unit.now
     return Success(
         data=schemas.NewToken(
             id=token_id,
             name=body.name,
             role=body.role,
+            permissions=list(permissions_of(body.role, body.permissions)),
             created_at=now,
             created_by=bearer.name,
             expires_at=expires_at,
@@ -66,6 +70,7 @@ def _info(row: TokenRow) -> schemas.TokenInfo:
         id=row.id,
         name=row.name,
         role=Role(row.role),
+        permissions=list(permissions_of(Role(row.role), row.permissions)),
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
@@ -46,11 +47,14 @@ async def get_learning(deps: Wired, _bearer: Viewer, days: Days = 365) -> Succes
 
 @router.get("/api/ml/feedback", tags=["observe"])
 async def get_feedback(
-    deps: Wired, _bearer: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 100
+    deps: Wired,
+    _bearer: Viewer,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    decision_id: Annotated[UUID | None, Query(description="Only the lessons of this decision.")] = None,
 ) -> Success[Feedbacks]:
     """The newest lessons, and what detection and prediction were told of themselves: true and false alarms, hits,
     misses and what was prevented, all without anybody having tagged anything."""
-    asked = FeedbackRequest(limit=limit)
+    asked = FeedbackRequest(limit=limit, decision_id=decision_id)
     return Success(data=await deps.bus.request("learner", "feedback", asked, Feedbacks, TIMEOUT_S))
 
 

@@ -118,7 +118,7 @@ async def get_system_state(deps: Wired, _bearer: Viewer) -> Success[schemas.Syst
         incidents = await timeline.page(session, "incident", MAX_SHOWN, statuses=["open"])
         predictions = await timeline.page(session, "prediction", MAX_SHOWN, statuses=EXPECTED)
         running = await timeline.page(session, "run", MAX_SHOWN, statuses=RUNNING)
-        asking = await timeline.page(session, "decision", MAX_SHOWN, statuses=[Verdict.ASK])
+        asked = await timeline.page(session, "decision", MAX_SHOWN, statuses=[Verdict.ASK])
         state = schemas.SystemState(
             at=unit.now,
             health=await health_now(deps, session),
@@ -126,13 +126,13 @@ async def get_system_state(deps: Wired, _bearer: Viewer) -> Success[schemas.Syst
             open_incidents=[Incident.model_validate(body) for body in incidents.bodies],
             predictions=[Prediction.model_validate(body) for body in predictions.bodies],
             running=[RunProgress.model_validate(body) for body in running.bodies],
-            asking=[_asking(Decision.model_validate(body)) for body in asking.bodies],
+            asking=[asking(Decision.model_validate(body)) for body in asked.bodies],
             open_recommendations=await timeline.count(session, "recommendation", ["proposed"]),
         )
     return Success(data=state)
 
 
-def _asking(decision: Decision) -> schemas.Asking:
+def asking(decision: Decision) -> schemas.Asking:
     return schemas.Asking(
         decision_id=decision.decision_id,
         component=decision.component,

@@ -89,7 +89,7 @@ async def diff_pack(
         data=schemas.PackDiff(
             pack=pack.pack,
             from_version=head.version if head else None,
-            changes=_shown(changes(dict(before), dict(pack_body(pack)))),
+            changes=shown(changes(dict(before), dict(pack_body(pack)))),
         )
     )
 
@@ -112,7 +112,7 @@ async def apply_pack(
         await put_version(deps, unit, pack.pack, version, bearer.name, body)
         await audit(unit, deps, request, bearer, pack.pack, {"version": version, "mode": pack.mode.value})
     found = changes(dict(head.body) if head and head.body else {}, dict(body))
-    return Success(data=schemas.PackResult(pack=pack.pack, version=version, changed=True, changes=_shown(found)))
+    return Success(data=schemas.PackResult(pack=pack.pack, version=version, changed=True, changes=shown(found)))
 
 
 @router.delete("/api/packs/{name}")
@@ -189,7 +189,7 @@ async def put_version(deps: Deps, unit: Unit, name: str, version: int, by: str, 
     unit.emit(_applied(deps, row))
 
 
-def _shown(found: list[PackChange]) -> list[schemas.PackDifference]:
+def shown(found: list[PackChange]) -> list[schemas.PackDifference]:
     return [schemas.PackDifference(kind=one.kind, where=one.where, before=one.before, after=one.after) for one in found]
 
 

@@ -203,6 +203,9 @@ class HealBody(BaseModel):
     component: Token
     playbook: Token
     comment: str = Field(default="", max_length=1024)
+    parameters: dict[str, str | int | float | bool] = Field(
+        default={}, max_length=50, description="Values for the playbook's parameters; its defaults for the others."
+    )
 
 
 class PracticeBody(BaseModel):
@@ -382,12 +385,16 @@ class TokenBody(BaseModel):
     name: str = Field(min_length=1, max_length=100, pattern=r"^[\w.@ -]+$")
     role: Role
     expires_in_days: float | None = Field(default=None, gt=0, le=3650)
+    permissions: list[Token] = Field(
+        default=[], max_length=100, description="Of what playbooks ask for in `required_permissions`; an admin has all."
+    )
 
 
 class TokenInfo(BaseModel):
     id: UUID
     name: str
     role: Role
+    permissions: list[str] = []
     created_at: AwareDatetime
     created_by: str
     expires_at: AwareDatetime | None

@@ -77,7 +77,7 @@ async def override_decision(
     and the word on it is learned from."""
     detail = {"verdict": body.verdict, "playbook": body.playbook or "", "reason": body.reason}
     async with audited(deps, request, bearer, str(body.decision_id), detail):
-        asked = Override.model_validate({**body.model_dump(), "by": bearer.name})
+        asked = Override.model_validate({**body.model_dump(), "by": bearer.name, "permissions": bearer.permissions})
         return Success(data=await deps.bus.request("decider", "override", asked, Overridden))
 
 

@@ -12,6 +12,7 @@ CONTAINERS = "containers"
 """The act that needs an engine."""
 ACTS: Mapping[str, tuple[Scenario, ...]] = {
     "processes": processes.SCENARIOS,
+    "again": processes.AGAIN,
     "dependencies": dependencies.SCENARIOS,
     "settings": settings.SCENARIOS,
     "people": people.SCENARIOS,

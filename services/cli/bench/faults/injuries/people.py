@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from services.cli.bench.faults.scenario import Deed
 from shared.contracts.decider import Decision, Verdict
 
 ASKED_WITHIN_S = 20.0
+LETS_GO_WITHIN_S = 5.0
 FLOOD_BYTES = 4 * 1024 * 1024
 """Logs grow by no more than this, and are cut back afterwards."""
 
@@ -131,7 +133,7 @@ def impostor(component: str, status: int) -> Deed:
         await ground.until(lambda: ground.shop.pid(component) is None, 5)
         ThreadingHTTPServer.allow_reuse_address = True
         address = (ground.settings.bind_host, ground.settings.port(component))
-        server = await asyncio.to_thread(ThreadingHTTPServer, address, Answer)
+        server = await asyncio.to_thread(_listening, address, Answer)
         Thread(target=server.serve_forever, daemon=True).start()
 
         async def leave() -> None:
@@ -141,6 +143,18 @@ def impostor(component: str, status: int) -> Deed:
         ground.undo(leave)
 
     return strike
+
+
+def _listening(address: tuple[str, int], answer: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """As soon as the one before has let go of the address. Raises OSError when it doesn't."""
+    ends = time.monotonic() + LETS_GO_WITHIN_S
+    while True:
+        try:
+            return ThreadingHTTPServer(address, answer)
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
 
 
 def kill_server(name: str) -> Deed:

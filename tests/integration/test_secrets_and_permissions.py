@@ -32,6 +32,7 @@ VIEWERS = {
     "POST /api/decisions/replay",
     "POST /api/autonomous/simulate",
     "GET /api/autonomous/accuracy",
+    "GET /api/autonomous/strategies",
     "GET /api/autonomous/autonomy",
     "GET /api/autonomous/credit",
     "GET /api/autonomous/decisions",

@@ -67,6 +67,7 @@ VIEWERS = {
     "GET /api/ml/models",
     "GET /api/ml/optimize-thresholds",
     "GET /api/ml/suggestion-quality",
+    "GET /api/monitoring/backups",
     "GET /api/monitoring/health",
     "GET /api/packs",
     "GET /api/packs/{name}",

@@ -48,9 +48,15 @@ def audit_list(
 
 
 @audit.command("verify")
-def audit_verify(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption = False) -> None:
+def audit_verify(
+    kept: Annotated[
+        list[str] | None, typer.Option(help="A head that was told before, as `audit:12:ab…`: it must still be there.")
+    ] = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
     """Recompute the hash chains of audit and timeline; exit 1 and name the first row that doesn't fit."""
-    found = connect(data_dir).get("/api/audit/verify")
+    found = connect(data_dir).get("/api/audit/verify", kept=kept)
     if as_json:
         print_json(found)
     if not found["intact"]:
@@ -58,3 +64,5 @@ def audit_verify(data_dir: DataDirOption = DEFAULT_DATA_DIR, as_json: JsonOption
         raise fail(f"the chain is broken: {where}. Compare with a backup of the database: rows were changed or removed")
     if not as_json:
         console.print("audit and timeline are whole", style="green")
+        for table, head in found["heads"].items():
+            console.print(f"keep elsewhere, for --kept: {table}:{head}", highlight=False, soft_wrap=True)

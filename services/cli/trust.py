@@ -1,4 +1,4 @@
-"""How far decisions may be trusted: `explain`, `override`, `autonomy`, `credit`, `accuracy`."""
+"""How far decisions may be trusted: `explain`, `override`, `autonomy`, `credit`, `accuracy`, `strategies`."""
 
 from __future__ import annotations
 
@@ -182,6 +182,42 @@ def accuracy(
         if (one := found[name])["share"] is not None
     ]
     print_table("", ("decisions", "count", "share", "95 %"), rows, "Nothing that called for action is recorded yet.")
+
+
+def strategies(
+    days: Annotated[float, typer.Option(min=0.01, max=3_650)] = 90,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """What each way to choose among safe playbooks is worth, estimated from the choices that were made."""
+    found = connect(data_dir).get("/api/autonomous/strategies", days=days)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            one["strategy"],
+            f"{one['own']['part']} of {one['own']['whole']}",
+            f"{one['value']:.1%}",
+            f"{one['low']:.1%}–{one['high']:.1%}",
+            f"{one['snips']:.1%} ({one['snips_low']:.1%}–{one['snips_high']:.1%})",
+            f"{one['seen']:.0%}",
+        )
+        for one in found["strategies"]
+    ]
+    columns = ("strategy", "helped where it chose", "worth", "95 %", "from what was taken alone", "might be seen")
+    print_table(f"on {found['choices']} choices", columns, rows, "Nowhere were several playbooks free to be run alone.")
+    tried = [
+        (
+            escape(one["signature"]),
+            escape(one["playbook"]),
+            f"{one['helped']['part']} of {one['helped']['whole']}",
+            f"{one['helped']['low']:.1%}–{one['helped']['high']:.1%}",
+        )
+        for one in found["playbooks"]
+    ]
+    if tried:
+        print_table("taken", ("problem", "playbook", "helped", "95 %"), tried, "")
 
 
 model = typer.Typer(help="Models of confidence: trained on recorded runs, in force only when they are better.")

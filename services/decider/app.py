@@ -23,6 +23,7 @@ from services.decider.handlers import (
     accounts,
     explain,
     models,
+    strategies,
 )
 from services.decider.settings import Settings
 from services.decider.store import Base
@@ -35,6 +36,7 @@ from shared.contracts.decider_governance import (
     ModelsRequest,
     Override,
     SetAutonomy,
+    StrategiesRequest,
     Train,
     UseModel,
 )
@@ -107,6 +109,7 @@ def build(settings: Settings) -> Service:
     service.bus.answer("use-model", UseModel, models.use)
     service.bus.answer("credit", CreditRequest, accounts.credit)
     service.bus.answer("accuracy", AccuracyRequest, accounts.accuracy)
+    service.bus.answer("strategies", StrategiesRequest, strategies)
     service.bus.answer("recompute", Recompute, review.recompute)
     service.bus.answer("replay", Replay, review.replay)
     service.bus.answer("calibration", CalibrationRequest, review.calibration)

@@ -244,6 +244,50 @@ class Accuracy(Wire):
     """Of all runs and questions, people's own requests included, those in which a person took part."""
 
 
+# ---- strategies
+
+
+class StrategiesRequest(Wire):
+    """Asks what each way to choose among safe playbooks is worth (`cmd.decider.strategies`)."""
+
+    days: Annotated[float, Field(gt=0, le=3_650)] = 90
+
+
+class StrategyWorth(Wire):
+    """A strategy on the recorded choices: the share in which what it takes helps, with 95 % intervals."""
+
+    strategy: str
+    own: Share
+    """Of the choices that it made itself, those that helped."""
+    value: float
+    """Doubly robust: what was foretold of what it takes, corrected by the errors made about what was taken."""
+    low: float
+    high: float
+    snips: float
+    """From what was taken alone, weighted by how much likelier this strategy would have taken it."""
+    snips_low: float
+    snips_high: float
+    seen: Probability
+    """Share of its choices that those which ran might have made too; of the rest only what was foretold is known."""
+
+
+class PlaybookTried(Wire):
+    """A playbook that was taken where others might have been."""
+
+    signature: str
+    playbook: str
+    helped: Share
+
+
+class Strategies(Wire):
+    """Reply to `StrategiesRequest`, the worthiest first; without strategies while nothing was ever chosen."""
+
+    choices: Annotated[int, Field(ge=0)]
+    """Runs that have ended, where several playbooks might have been run alone."""
+    strategies: tuple[StrategyWorth, ...] = ()
+    playbooks: tuple[PlaybookTried, ...] = ()
+
+
 # ---- models
 
 

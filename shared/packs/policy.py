@@ -87,9 +87,10 @@ class Policy(Part):
     confidence_model: Literal["posterior", "record-shift"] = "posterior"
     """How a playbook's record moves confidence. `posterior`: the lower 80 % bound of its chance to help, given the
     diagnosis and every run; `record-shift`: the diagnosis' confidence + (success rate − 0.5) × 0.20, within 0.5–1."""
-    strategy: Literal["fixed", "ab", "thompson"] = "fixed"
+    strategy: Literal["fixed", "ab", "thompson", "ucb"] = "fixed"
     """Which of several playbooks that may all be run alone is taken: `fixed` the best score; `ab` that or the next
-    best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most."""
+    best, by the case's hash; `thompson` each as often as it is likely to be the one that helps most; `ucb` the one
+    whose chance to help may be the highest (80 % bound), so that what is little known, or was long ago, is tried."""
     permissions: tuple[Token | Literal["*"], ...] = ()
     """What Homeostat may do by itself of what playbooks name in `required_permissions`; the rest asks a person."""
     require_practice: bool = False

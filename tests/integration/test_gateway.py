@@ -292,7 +292,41 @@ async def test_every_refusal_and_every_deed_is_audited_and_the_chain_verifies(ga
         ("bootstrap", "POST /api/tokens", "done"),
     ]
     assert entries[0]["detail"]["reason"] == "unknown-token"
-    assert await gateway.get("/api/audit/verify") == {"intact": True, "first_broken": {}}
+    assert (await gateway.get("/api/audit/verify"))["intact"]
+
+
+@pytest.mark.parametrize(
+    ("tampering", "first"),
+    [
+        ("update audit set actor = 'nobody' where seq = 3", 3),
+        ("delete from audit where seq = 3", 4),
+        ("delete from audit where seq = 1", 2),
+        ("delete from audit where seq = (select max(seq) from audit)", 5),
+        ("truncate audit", 5),
+        (
+            "update audit set seq = seq + 100 where seq > 2; update audit set seq = seq - 99 where seq > 100; "
+            "insert into audit select 3, gen_random_uuid(), at, actor, "
+            "role, action, target, result, status, detail, prev_hash, hash from audit where seq = 2",
+            3,
+        ),
+    ],
+    ids=["changed", "removed", "first removed", "last removed", "all removed", "inserted"],
+)
+async def test_a_row_of_the_audit_that_is_changed_removed_or_inserted_is_named(
+    gateway: Gateway, tampering: str, first: int
+) -> None:
+    """By somebody who may do everything in the database."""
+    for _ in range(5):
+        await gateway.client.get("/api/incidents", headers={"Authorization": "Bearer wrong"})
+    whole = await gateway.get("/api/audit/verify")
+    assert whole["intact"]
+    kept = f"audit:{whole['heads']['audit']}"
+    assert (await gateway.get("/api/audit/verify", kept=kept))["intact"]
+    owner = await gateway.platform.connect_postgres()
+    await owner.execute(f"set search_path to gateway; set session_replication_role to replica; {tampering}")
+    await owner.close()
+    found = await gateway.get("/api/audit/verify", kept=kept)
+    assert (found["intact"], found["first_broken"]) == (False, {"audit": first})
 
 
 async def test_a_revoked_or_expired_token_opens_nothing(gateway: Gateway) -> None:
@@ -401,7 +435,7 @@ async def test_a_case_is_told_in_order_with_times_and_each_event_is_recorded_onc
     whole = await gateway.get(f"/api/incidents/{case_id}")
     assert whole["decisions"][0]["decision_id"] == str(decision_id)
     assert whole["outcomes"][0]["result"] == "succeeded"
-    assert await gateway.get("/api/audit/verify") == {"intact": True, "first_broken": {}}
+    assert (await gateway.get("/api/audit/verify"))["intact"]
 
 
 async def test_an_older_revision_that_comes_late_does_not_win(gateway: Gateway, eventually: Eventually) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from services.healer.app import build
 from services.healer.settings import Settings
+from services.healer.store import backups
 from shared.contracts.base import Category
 from shared.contracts.healer import Outcome, Result
 from shared.runtime import Service
@@ -169,3 +170,24 @@ async def test_a_playbook_that_is_in_no_pack_is_simulated_by_admins_only(
     assert "doesn't exist" in run["problem"]
     async with await gateway.token("operator") as operator:
         assert (await operator.post("/api/healing/simulate", json=body)).status_code == 403
+
+
+async def test_backups_are_listed_with_why_they_were_made(platform: Platform, gateway: Gateway) -> None:
+    """Requirement K16."""
+    healer = build(platform.settings(Settings))
+    await healer.start()
+    try:
+        async with healer.units.begin() as unit:
+            file = {"path": "/etc/web.toml", "sha256": "0" * 64, "mode": 420, "uid": 0, "gid": 0, "size": 3}
+            await backups.keep(
+                unit.session, backup_id="backup_20260114_120000_f3a1b1de", run_id=None, component="orders",
+                reason="before restart for crash:gone", confidence=0.93, files=[file], now=START,
+            )  # fmt: skip
+        told = await gateway.get("/api/monitoring/backups")
+    finally:
+        await healer.stop()
+    (one,) = told["backups"]
+    assert told["total"] == 1
+    assert (one["backup_id"], one["files"]) == ("backup_20260114_120000_f3a1b1de", ["/etc/web.toml"])
+    assert one["metadata"] == {"reason": "before restart for crash:gone", "confidence": 0.93}
+    assert one["timestamp"]

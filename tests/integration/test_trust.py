@@ -247,6 +247,31 @@ async def test_what_is_held_off_is_acted_on_later_and_both_arms_are_counted(pair
     assert "over in time" in (await pair.cli("credit")).output
 
 
+# ---- strategies
+
+
+async def test_strategies_are_compared_on_the_choices_that_were_made(pair: Pair) -> None:
+    both = PACK.replace("automation_level: semi-auto", "automation_level: full-auto")
+    policy = "{strategy: ab, max_targets_at_once: 9}"
+    pair.gateway.good(await pair.gateway.apply(both.format(mode="auto", policy=policy)))
+    await pair.eventually(lambda: "shop" in pair.decider.packs.packs)
+    await pair.eventually(lambda: pair.gateway.service.packs.component("payments"))
+    taken = []
+    for number in range(6):
+        seen = await pair.trouble(("payments", "orders")[number % 2])
+        order = await pair.decided(seen, "act")
+        taken.append(order["plan"]["playbook"])
+        assert order["probability"] == 0.5
+        await ended(pair, seen, order)
+    told = await pair.gateway.get("/api/autonomous/strategies")
+    assert told["choices"] == 6
+    assert {one["strategy"] for one in told["strategies"]} == {"fixed", "ab", "thompson", "ucb"}
+    own = next(one["own"] for one in told["strategies"] if one["strategy"] == "ab")
+    assert (own["part"], own["whole"]) == (6, 6)
+    assert {one["playbook"] for one in told["playbooks"]} == set(taken)
+    assert "ab" in (await pair.cli("strategies")).output
+
+
 # ---- models
 
 

@@ -95,9 +95,7 @@ def decide(inputs: Inputs) -> Ruling:
 
 def rule(inputs: Inputs) -> Ruling:
     """The ruling alone, without its explanation."""
-    considered = tuple(options(inputs))
-    eligible = tuple(o for o in considered if not o.rejected_because) or _second_chances(inputs, considered)
-    outlook = _Outlook(inputs, considered, eligible, inputs.targets.get(inputs.case.component))
+    outlook = _outlook(inputs)
     ruling = _before_choosing(outlook)
     if ruling is None and inputs.approval is not None:
         ruling = _approved(outlook)
@@ -106,6 +104,18 @@ def rule(inputs: Inputs) -> Ruling:
     if ruling is None:
         ruling = _alone(outlook)
     return ruling
+
+
+def choices(inputs: Inputs) -> list[Option]:
+    """What the strategy has to choose from, the best first: all that may be run alone and now on one component. With
+    fewer than two there is nothing to choose."""
+    return _free(_outlook(inputs))
+
+
+def _outlook(inputs: Inputs) -> _Outlook:
+    considered = tuple(options(inputs))
+    eligible = tuple(o for o in considered if not o.rejected_because) or _second_chances(inputs, considered)
+    return _Outlook(inputs, considered, eligible, inputs.targets.get(inputs.case.component))
 
 
 def _second_chances(inputs: Inputs, considered: Sequence[Option]) -> tuple[Option, ...]:
@@ -246,20 +256,28 @@ def _choose(outlook: _Outlook) -> tuple[Option | None, float]:
     best to ask for. With the probability of taking it."""
     if not outlook.eligible:
         return None, 1.0
-    best = outlook.eligible[0]
-    if best.follows:
-        return best, 1.0
+    free = _free(outlook)
+    if not free:
+        return outlook.eligible[0], 1.0
     inputs = outlook.inputs
+    seed = f"{inputs.case.id}/{len(inputs.case.tried)}"
+    taken, probability = pick(inputs.targets[free[0].component].policy.strategy, [o.posterior for o in free], seed)
+    return free[taken], probability
+
+
+def _free(outlook: _Outlook) -> list[Option]:
+    """Of what may be done alone: what no limit forbids now on the component of the best. If a limit forbids all of it,
+    or the best of it and nothing else is to be tried, that best, which then waits."""
+    inputs = outlook.inputs
+    if not outlook.eligible or outlook.eligible[0].follows:
+        return []
     alone = [o for o in outlook.eligible if _question(inputs.now, o, inputs.targets[o.component]) is None]
     if not alone:
-        return best, 1.0
-    first = inputs.targets[alone[0].component]
-    if first.policy.strategy == "fixed":
-        return alone[0], 1.0
-    free = [o for o in alone if o.component == first.name and not _held(inputs, o)] or alone[:1]
-    seed = f"{inputs.case.id}/{len(inputs.case.tried)}"
-    taken, probability = pick(first.policy.strategy, [o.posterior for o in free], seed)
-    return free[taken], probability
+        return []
+    best = alone[0]
+    if inputs.targets[best.component].policy.strategy == "fixed" and _held(inputs, best):
+        return [best]
+    return [o for o in alone if o.component == best.component and not _held(inputs, o)] or [best]
 
 
 def _held(inputs: Inputs, option: Option) -> bool:

@@ -2,6 +2,7 @@
 
 from services.decider.handlers import accounts, models
 from services.decider.handlers.casework import Casework, Pace
+from services.decider.handlers.choosing import strategies
 from services.decider.handlers.events import Handlers
 from services.decider.handlers.explaining import explain
 from services.decider.handlers.governor import Governor
@@ -33,4 +34,5 @@ __all__ = [
     "accounts",
     "explain",
     "models",
+    "strategies",
 ]

@@ -38,9 +38,9 @@ async def accuracy(request: AccuracyRequest, unit: Unit) -> Accuracy:
     """How often decisions to act were right, how many were made without a person, and in how many one took part."""
     found = await trust.counts(unit.session, unit.now - timedelta(days=request.days))
     return Accuracy(
-        right=_share(found.right, found.known),
-        automated=_share(found.alone, found.called),
-        with_a_person=_share(found.called - found.alone + found.requested, found.called + found.requested),
+        right=share_of(found.right, found.known),
+        automated=share_of(found.alone, found.called),
+        with_a_person=share_of(found.called - found.alone + found.requested, found.called + found.requested),
     )
 
 
@@ -53,7 +53,8 @@ async def measure(unit: Unit) -> None:
             telemetry.DECISION_SHARES.labels(name.replace("_", "-")).set(share.share)
 
 
-def _share(part: int, whole: int) -> Share:
+def share_of(part: int, whole: int) -> Share:
+    """With the 95 % interval; without any, only the counts."""
     if not whole:
         return Share(part=part, whole=whole)
     low, high = wilson(part, whole)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.decider.domain.calibration import Foretold
-from services.decider.domain.vocabulary import Verdict
+from services.decider.domain.vocabulary import Reason, Verdict
 from services.decider.store.models import DecisionRow
 
 
@@ -82,3 +82,14 @@ async def foretold(session: AsyncSession, since: datetime, most: int = 10_000) -
     )
     rows = (await session.execute(query)).all()
     return [Foretold(float(row[0] or 0.0), bool(row[1])) for row in rows][::-1]
+
+
+async def acted_alone(session: AsyncSession, since: datetime, most: int) -> Sequence[DecisionRow]:
+    """Runs that Homeostat decided alone and whose end is known, the newest."""
+    query = (
+        select(DecisionRow)
+        .where(DecisionRow.helped.is_not(None), DecisionRow.reason == Reason.ACT.value, DecisionRow.updated_at >= since)
+        .order_by(DecisionRow.updated_at.desc())
+        .limit(most)
+    )
+    return (await session.scalars(query)).all()

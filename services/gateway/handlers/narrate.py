@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from services.gateway.domain.story import Act, Moment
 from shared.contracts.base import CaseEvent
-from shared.contracts.decider import Decision, ProviderRecovered, Verdict
+from shared.contracts.decider import Decision, Plan, ProviderRecovered, Verdict
 from shared.contracts.decider_governance import Overridden
 from shared.contracts.detector import Incident, Transition
 from shared.contracts.diagnoser import Diagnosis
@@ -150,8 +150,16 @@ def _decision(event: Decision) -> Moment:
             title = f"do nothing to {event.component}"
     if event.decided_by != "homeostat":
         title += f", said {event.decided_by}"
-    lines = [*event.explanation.splitlines(), f"rule {event.reason}"]
+    lines = [*event.explanation.splitlines(), f"rule {event.reason}", *_asked_of(event.plan)]
     return _moment(Act.DECIDED, event, "decider", title, lines)
+
+
+def _asked_of(plan: Plan | None) -> list[str]:
+    """What the playbook wants to hold, in its author's words."""
+    if plan is None:
+        return []
+    before = [f"begins only while `{one.name}` holds: {one.that}" for one in plan.spec.preconditions]
+    return before + [f"has helped when `{one.name}` holds: {one.that}" for one in plan.spec.success_criteria]
 
 
 def _overridden(event: Overridden) -> Moment:

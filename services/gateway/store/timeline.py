@@ -189,7 +189,8 @@ async def last_seq(session: AsyncSession) -> int:
 async def first_broken_link(session: AsyncSession, table: str) -> int | None:
     """Number of the first row that was changed, or whose predecessor was removed or changed; None: all is as written.
 
-    Rows that retention pruned leave no gap: the chain is checked from the oldest row that is left.
+    Rows that retention pruned leave no gap: the timeline is checked from the oldest row that is left. The audit is
+    never pruned, and begins with its first row.
     """
     columns = ", ".join(f"'{name}'" for name in CHAINED[table])
     await session.execute(text("set local timezone to 'UTC'"))
@@ -197,9 +198,23 @@ async def first_broken_link(session: AsyncSession, table: str) -> int | None:
         f"with linked as (select seq, prev_hash, hash, lag(hash) over (order by seq) as before, lag(seq) over "  # noqa: S608 - names of our own
         f"(order by seq) as before_seq, sha256(prev_hash || convert_to(chain_content(to_jsonb(t), array[{columns}]), "
         f"'UTF8')) as computed from {table} as t) select seq from linked where hash <> computed or "
-        "(before is not null and (before <> prev_hash or before_seq <> seq - 1)) order by seq limit 1"
+        "(before is not null and (before <> prev_hash or before_seq <> seq - 1)) "
+        "or (before is null and seq <> 1 and :begins_with_one) order by seq limit 1"
     )
-    return (await session.execute(query)).scalar()
+    return (await session.execute(query, {"begins_with_one": table == "audit"})).scalar()
+
+
+async def head(session: AsyncSession, table: str) -> str:
+    """The newest link as `seq:hash`: kept elsewhere, it shows later whether rows were cut off at the end, or the whole
+    chain was written anew. Empty while nothing was written."""
+    query = text(f"select seq || ':' || encode(hash, 'hex') from {table} order by seq desc limit 1")  # noqa: S608
+    return (await session.execute(query)).scalar() or ""
+
+
+async def has_link(session: AsyncSession, table: str, link: str) -> bool:
+    """Whether the chain still holds what once was its head."""
+    query = text(f"select 1 from {table} where seq || ':' || encode(hash, 'hex') = :link")  # noqa: S608
+    return (await session.execute(query, {"link": link})).scalar() is not None
 
 
 async def prune(session: AsyncSession, older_than: datetime, batch: int = 10_000) -> int:

@@ -35,6 +35,7 @@ from services.decider.domain.model import ConfidenceModel
 from services.decider.domain.pacing import LONGEST_RETRY_S, retry_s
 from services.decider.domain.record import dump_inputs, load_inputs
 from services.decider.domain.scoring import shares_of
+from services.decider.domain.strategy import STRATEGIES
 from shared.packs import AutomationLevel, Category, Component, FreezeWindow, Mode, Playbook, Policy, Weights
 from tests.unit.decider import scenes
 from tests.unit.decider.scenes import NOW
@@ -47,7 +48,6 @@ STEPS = (
     {"file.set": {"path": "/f", "key": "k", "value": 1}},
     {"http.call": {"url": "http://x"}},
 )
-STRATEGIES = ("fixed", "ab", "thompson")
 share = st.floats(0, 1)
 
 weights = st.builds(

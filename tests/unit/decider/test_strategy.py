@@ -46,7 +46,14 @@ def test_thompson_takes_what_has_helped_and_never_what_needs_a_person() -> None:
     assert found.count("other") > 30
 
 
-@pytest.mark.parametrize("strategy", ["ab", "thompson"])
+def test_ucb_tries_what_is_little_known_and_leaves_it_when_it_fails() -> None:
+    known = Record("crash:pattern", "better", 60, 55, 0.92, 0.08)
+    assert {taken("ucb", number, records=(known,)) for number in range(5)} == {("other", 1.0)}
+    tried = Record("crash:pattern", "other", 3, 0, 0.0, -0.1)
+    assert taken("ucb", 1, records=(known, tried)) == ("better", 1.0)
+
+
+@pytest.mark.parametrize("strategy", ["ab", "thompson", "ucb"])
 def test_one_choice_is_no_choice(strategy: str) -> None:
     assert pick(strategy, [(1.0, 1.0)], "seed") == (0, 1.0)  # type: ignore[arg-type]
 

@@ -19,6 +19,7 @@ from shared.contracts.gateway import ManualRequest
 from shared.contracts.healer import Message, Outcome, Phase, Result, RouteChange, RouteChanged, RunProgress
 from shared.contracts.optimizer import Recommendation
 from shared.contracts.predictor import Moment, Prediction
+from shared.packs.playbook import Playbook
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CASE = UUID(int=1)
@@ -280,6 +281,21 @@ def test_events_as_sentences(event: CaseEvent, act: Act, title: str, line: str) 
     assert (told.act, told.title) == (act, title)
     assert not line or line in told.lines
     assert all(told.lines)
+
+
+def test_a_decision_says_what_its_playbook_asks_to_hold() -> None:
+    asked = {
+        "preconditions": [{"name": "quiet", "that": "runs.count == 0"}],
+        "success_criteria": [{"name": "fast", "that": "figures.latency_ms.max < 400.0"}],
+    }
+    spec = Playbook.model_validate({**PLAN.spec.model_dump(mode="json", by_alias=True, exclude_none=True), **asked})
+    plan = PLAN.model_copy(update={"spec": spec})
+    told = narrate(decision(Verdict.EXECUTE).model_copy(update={"plan": plan}))
+    assert told is not None
+    assert told.lines[-2:] == (
+        "begins only while `quiet` holds: runs.count == 0",
+        "has helped when `fast` holds: figures.latency_ms.max < 400.0",
+    )
 
 
 def test_what_only_adds_to_another_moment_is_none() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import JsonValue
+from pydantic import JsonValue, StringConstraints
 
 from services.gateway.domain.access import Role, new_token, permissions_of, token_hash
 from services.gateway.handlers.http import schemas
@@ -22,6 +22,7 @@ router = APIRouter(tags=["administer"])
 
 BODY_SHOWN_CHARS = 2_000
 REPLAY_TIMEOUT_S = 10.0
+KeptHead = Annotated[str, StringConstraints(pattern=r"^(audit|timeline):[0-9]{1,18}:[0-9a-f]{64}$")]
 
 
 # ---- tokens
@@ -117,12 +118,19 @@ async def list_audit(
 
 
 @router.get("/api/audit/verify")
-async def verify_audit(deps: Wired, _bearer: Admin) -> Success[schemas.Verified]:
-    """Recomputes the hash chains of the audit and the timeline and names the first row that doesn't fit."""
+async def verify_audit(
+    deps: Wired, _bearer: Admin, kept: Annotated[list[KeptHead] | None, Query(max_length=20)] = None
+) -> Success[schemas.Verified]:
+    """Recomputes the hash chains of the audit and the timeline and names the first row that doesn't fit. `kept`: heads
+    of before, which must still be in them."""
     async with deps.units.begin() as unit:
         found = {table: await timeline.first_broken_link(unit.session, table) for table in CHAINED}
+        for table, _, link in (one.partition(":") for one in kept or ()):
+            if not await timeline.has_link(unit.session, table, link) and found[table] is None:
+                found[table] = int(link.partition(":")[0])
+        heads = {table: await timeline.head(unit.session, table) for table in CHAINED}
     broken = {table: seq for table, seq in found.items() if seq is not None}
-    return Success(data=schemas.Verified(intact=not broken, first_broken=broken))
+    return Success(data=schemas.Verified(intact=not broken, first_broken=broken, heads=heads))
 
 
 # ---- dead letters

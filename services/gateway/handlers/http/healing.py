@@ -19,7 +19,7 @@ from services.gateway.store import healing, timeline
 from services.gateway.store.access import Bearer
 from services.gateway.store.healing import Solution, Spread
 from shared.contracts.decider import Decision, Plan, Simulate, Simulated, Verdict
-from shared.contracts.healer import Outcome, Phase, RunProgress, SimulatedRun, SimulateRun
+from shared.contracts.healer import Backups, ListBackups, Outcome, Phase, RunProgress, SimulatedRun, SimulateRun
 from shared.packs import Playbook
 from shared.packs.book import Placed
 from shared.packs.parameters import ParameterError
@@ -50,6 +50,24 @@ async def get_healing_status(deps: Wired, _bearer: Viewer) -> Success[schemas.He
             recent=[Outcome.model_validate(body) for body in ended.bodies],
         )
     )
+
+
+@router.get("/api/monitoring/backups", tags=["observe"])
+async def list_kept_backups(
+    deps: Wired, _bearer: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 100
+) -> Success[schemas.KeptBackups]:
+    """What was kept before changes, and why."""
+    found = await deps.bus.request("healer", "backups", ListBackups(limit=limit), Backups)
+    kept = [
+        schemas.KeptBackup(
+            backup_id=one.backup_id,
+            timestamp=one.at,
+            files=[file.path for file in one.files],
+            metadata=schemas.KeptBecause(reason=one.reason, confidence=one.confidence),
+        )
+        for one in found.backups
+    ]
+    return Success(data=schemas.KeptBackups(backups=kept, total=found.total))
 
 
 @router.get("/api/healing/patterns", tags=["observe"])

@@ -110,6 +110,25 @@ class HealingMetrics(BaseModel):
     detect_to_recovery: Spread = Field(description="Until it was confirmed.")
 
 
+class KeptBecause(BaseModel):
+    reason: str
+    confidence: float
+
+
+class KeptBackup(BaseModel):
+    """What was kept before a change."""
+
+    backup_id: str
+    timestamp: AwareDatetime
+    files: list[str] = Field(description="Paths.")
+    metadata: KeptBecause
+
+
+class KeptBackups(BaseModel):
+    backups: list[KeptBackup] = Field(description="Newest first.")
+    total: int = Field(description="How many there are, shown or not.")
+
+
 class SimulateHealing(BaseModel):
     """An incident as it is described, a playbook, or both."""
 

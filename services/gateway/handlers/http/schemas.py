@@ -421,6 +421,7 @@ class Verified(BaseModel):
 
     intact: bool
     first_broken: dict[str, int] = Field(description="Number of the first row that was tampered with, by table.")
+    heads: dict[str, str] = Field(description="The newest link of each, `seq:hash`: to be kept elsewhere.")
 
 
 class DeadLetterView(BaseModel):

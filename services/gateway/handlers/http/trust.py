@@ -25,6 +25,8 @@ from shared.contracts.decider_governance import (
     Overridden,
     Override,
     SetAutonomy,
+    Strategies,
+    StrategiesRequest,
     Train,
     UseModel,
 )
@@ -89,6 +91,13 @@ async def get_credit(deps: Wired, _bearer: Viewer, days: Days = 365) -> Success[
 async def get_accuracy(deps: Wired, _bearer: Viewer, days: Days = 365) -> Success[Accuracy]:
     """How often decisions were right, and how many needed a person, from what was recorded alone."""
     return Success(data=await deps.bus.request("decider", "accuracy", AccuracyRequest(days=days), Accuracy))
+
+
+@router.get("/api/autonomous/strategies", tags=["observe"])
+async def compare_strategies(deps: Wired, _bearer: Viewer, days: Days = 90) -> Success[Strategies]:
+    """What each way to choose among safe playbooks (`strategy` of a pack's policy) is worth, from recorded choices."""
+    request = StrategiesRequest(days=days)
+    return Success(data=await deps.bus.request("decider", "strategies", request, Strategies))
 
 
 @router.get("/api/autonomous/models", tags=["observe"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import nats
 import pytest
 from nats.aio.client import Client
@@ -35,6 +36,8 @@ def pytest_configure() -> None:
     for name in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(name) is signal.SIG_IGN:
             signal.signal(name, signal.default_int_handler)
+    hypothesis.settings.register_profile("unhurried", deadline=None)  # how long an example takes says nothing of it
+    hypothesis.settings.load_profile("unhurried")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.learner.domain.knowledge import Known, Parameters, Run, Tally, known
@@ -20,10 +19,10 @@ async def recount(
     session: AsyncSession, signature: str, playbook: str, now: datetime, parameters: Parameters
 ) -> tuple[Tally, KnowledgeRow, Known]:
     """Counts the attempts of a pair anew: (before, now, what its runs say). It must be this unit's turn."""
-    nothing = insert(KnowledgeRow).values(signature=signature, playbook=playbook, runs=0, successes=0, updated_at=now)
-    await session.execute(nothing.on_conflict_do_nothing())
-    own = select(KnowledgeRow).where(KnowledgeRow.signature == signature, KnowledgeRow.playbook == playbook)
-    row = (await session.scalars(own.execution_options(populate_existing=True))).one()
+    row = await session.get(KnowledgeRow, (signature, playbook))
+    if row is None:
+        row = KnowledgeRow(signature=signature, playbook=playbook, runs=0, successes=0, by_kind={}, updated_at=now)
+        session.add(row)
     before = row.tally()
     of_pair = (OutcomeRow.issue_type == signature, OutcomeRow.fix_type == playbook, OutcomeRow.attempted)
     counted = select(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import and_, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,7 +58,23 @@ async def save_decision(session: AsyncSession, decision: Decision, *, asked: boo
     statement = first.on_conflict_do_update(
         index_elements=[DecisionRow.decision_id], set_=columns, where=DecisionRow.revision < decision.revision
     ).returning(DecisionRow.decision_id)
-    return (await session.execute(statement)).first() is not None
+    if (await session.execute(statement)).first() is not None:
+        return True
+    await _add_question(session, decision, asked=asked, gated=gated)
+    return False
+
+
+async def _add_question(session: AsyncSession, decision: Decision, *, asked: bool, gated: bool) -> None:
+    """What an older revision adds that another replica heard of too late: that a person was asked, and when."""
+    unanswered = and_(literal(asked), DecisionRow.answer == "", DecisionRow.verdict != Verdict.ASK.value)
+    columns: dict[str, object] = {
+        "asked": DecisionRow.asked | asked,
+        "gated": DecisionRow.gated | gated,
+        "first_at": func.least(DecisionRow.first_at, decision.at),
+        "answer": case((unanswered, Answer.WITHDRAWN.value), else_=DecisionRow.answer),
+    }
+    older = (DecisionRow.decision_id == decision.decision_id, DecisionRow.revision > decision.revision)
+    await session.execute(update(DecisionRow).where(*older).values(columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,13 +49,13 @@ lint: install ## Style, types and architecture
 	@$(HOMEOSTAT) contracts --check
 
 unit: install ## Tests without servers
-	@$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal tests/unit $(wildcard tests/patterns)
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist worksteal -m 'not slow' tests/unit $(wildcard tests/patterns)
 
 integration: install ## Tests on a real NATS and PostgreSQL
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile -m 'not slow and not containers' --durations 10 tests/integration tests/contract
 
-slow: install ## The integration tests that take minutes: a SIGKILL at every point of a run
-	@$(VENV)/bin/pytest -n $(WORKERS) --dist load -m slow --durations 10 tests/integration tests/contract
+slow: install ## The tests that take minutes: a SIGKILL at every point of a run, guards taken away
+	@$(VENV)/bin/pytest -n $(WORKERS) --dist load -m slow --durations 10 tests/unit tests/integration tests/contract
 
 e2e: install ## The whole platform on the shop
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile tests/e2e

@@ -58,7 +58,7 @@ slow: install ## The tests that take minutes: a SIGKILL at every point of a run,
 	@$(VENV)/bin/pytest -n $(WORKERS) --dist load -m slow --durations 10 tests/unit tests/integration tests/contract
 
 e2e: install ## The whole platform on the shop
-	@$(VENV)/bin/pytest -n $(WORKERS) --dist loadfile tests/e2e
+	@$(VENV)/bin/pytest tests/e2e
 
 chaos: install ## 200 rounds of killing things at random moments of an incident
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),200) $(if $(SEED),--seed $(SEED)) $(if $(AT_ONCE),--at-once $(AT_ONCE))

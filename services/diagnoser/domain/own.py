@@ -223,11 +223,11 @@ def _from_signatures(incident: IncidentSeen, scene: Scene) -> Iterable[Evidence]
 
 
 def worst_callee(incident: IncidentSeen, scene: Scene) -> IncidentSeen | None:
-    """The open incident of the deepest troubled component that this one calls; the earliest of several."""
+    """The incident of the deepest component that this one calls and that was in trouble when it began; the earliest of
+    several."""
     depths = scene.graph.callees(incident.component)
-    return min(
-        scene.below(incident.component), key=lambda o: (-depths[o.component], o.opened_at, str(o.id)), default=None
-    )
+    troubled = (one for one in scene.below(incident.component) if not one.was_over(incident))
+    return min(troubled, key=lambda o: (-depths[o.component], o.opened_at, str(o.id)), default=None)
 
 
 SOURCES: Sequence[Callable[[IncidentSeen, Scene], Iterable[Evidence]]] = (

@@ -38,6 +38,10 @@ class IncidentSeen:
     labels: Mapping[str, str] = field(default_factory=dict)
     resolved_at: datetime | None = None
 
+    def was_over(self, other: IncidentSeen, late_s: float = 0.0) -> bool:
+        """Whether it had ended when `other` began, `late_s` before that at the least."""
+        return self.resolved_at is not None and (other.opened_at - self.resolved_at).total_seconds() > late_s
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeSeen:

@@ -24,6 +24,8 @@ from services.diagnoser.domain.patterns import (
 from services.diagnoser.domain.signals import IncidentSeen
 from shared.packs import Category, Severity
 
+SHOWS_LATE_S = 5.0
+"""So long after the callee is well again a caller's trouble may still begin: shares of errors look back."""
 SLACK_S = 10.0
 """Alarms of one trouble may come in any order within this time: probes and windows differ."""
 RULE_SLACK_S = 60.0
@@ -89,6 +91,8 @@ class Explainer:
         return found
 
     def _callee_weight(self, incident: IncidentSeen, other: IncidentSeen) -> float:
+        if other.was_over(incident, SHOWS_LATE_S):
+            return 0.0
         depth = self.scene.graph.callees(incident.component)[other.component]
         told_of = self._told_of(incident, other)
         if self.scene.nature(incident) not in MAY_COME_FROM_A_CALLEE and not told_of:
@@ -118,8 +122,9 @@ class Explainer:
             return cause.confidence
         # Two full resources are two troubles, though their category is the same (requirement B29).
         alone = Nature.RESOURCE in {nature, self.scene.nature(other)}
-        was_over = other.resolved_at is not None and other.resolved_at < incident.opened_at
-        if cause and mine and cause.category == mine.category and within and not alone and not was_over:
+        if other.was_over(incident):
+            return 0.0
+        if cause and mine and cause.category == mine.category and within and not alone:
             return min(SAME_CAUSE_WEIGHT, cause.confidence)
         return 0.0
 

@@ -213,6 +213,12 @@ def test_incidents_with_one_cause_become_one_case() -> None:
     assert conclude(logs, ratio, **scene).symptom_of is None
 
 
+def test_a_callee_that_was_well_again_is_not_to_blame() -> None:
+    payments = incident("payments", "http-timeout", 0, resolved_at=T0 + timedelta(seconds=2))
+    assert conclude(incident("orders", "error-ratio", 5), payments).symptom_of == payments.id
+    assert conclude(incident("orders", "error-ratio", 12), payments).symptom_of is None
+
+
 def test_what_begins_after_a_like_trouble_was_over_is_a_trouble_of_its_own() -> None:
     scene = {"log_categories": {"upstream-timeout": Category.TIMEOUT}}
     earlier = incident("web", "log:upstream-timeout", 0, resolved_at=T0 + timedelta(seconds=3))

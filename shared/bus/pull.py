@@ -110,6 +110,8 @@ class Pull:
             self._messages.put_nowait(message)
         elif status in ("404", "408") or (status == "409" and self._is_end_of_request(message)):
             self._requested -= int((message.headers or {}).get("Nats-Pending-Messages", self._batch_size))
+            if self._requested <= 0:  # at once: until there is a request, nothing comes
+                await self._ask()
         elif status != "100":
             description = (message.headers or {}).get("Description", "")
             self._messages.put_nowait(PullBrokenError(f"{self._consumer}: {status} {description}"))

@@ -322,6 +322,28 @@ async def test_a_rejection_settles_the_case_until_it_reopens(platform: Platform,
         assert again.decision_id == uuid5(gone.case_id, "2")
 
 
+async def test_a_reopening_whose_diagnosis_was_heard_first_is_decided_at_once(
+    platform: Platform, eventually: Eventually
+) -> None:
+    """Other reopened cases wait for a new diagnosis: here for longer than the test."""
+    async with running(platform, eventually, pack("assist"), reopened_settle_s=60.0) as world:
+        gone = incident()
+        await world.says(gone, diagnosis(gone))
+        await world.decided(gone.case_id, "mode-assist")
+        over = later(gone, Transition.RESOLVED)
+        await world.says(over)
+        await world.decided(gone.case_id, "mode-assist", "incident-gone")
+        again = later(over, Transition.REOPENED, opened_at=datetime.now(UTC))
+        await world.says(diagnosis(again, revision=2, at=datetime.now(UTC)))
+
+        async def it_is_heard() -> bool:
+            return bool(await world.rows("select 1 from cases where source_revision = 2"))
+
+        await eventually(it_is_heard)
+        await world.says(again)
+        await world.decided(gone.case_id, "mode-assist", "incident-gone", "mode-assist")
+
+
 async def test_a_question_lapses(platform: Platform, eventually: Eventually) -> None:
     async with running(platform, eventually, pack("assist", policy={"ask_expires_s": 0.3})) as world:
         gone = incident()

@@ -92,6 +92,7 @@ class Case:
     silenced: str = ""
     """Why nobody is to be troubled with it; empty: it isn't silenced."""
     causes: tuple[Cause, ...] = ()
+    diagnosed_at: datetime | None = None
     symptom_of: UUID | None = None
     culprit_unaided: bool = False
     """Nothing can be done, or no more is tried, about the incident that this one is a symptom of."""

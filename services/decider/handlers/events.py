@@ -57,6 +57,8 @@ class Handlers:
         elif row.state != State.RUNNING.value and (was_over or worse or bool(before.silenced) != bool(new.silenced)):
             row.state, row.tries = State.OPEN.value, 0
             row.next_at = unit.now + self.work.pace.reopened if case.causes else None
+            if case.diagnosed_at is not None and case.diagnosed_at >= event.opened_at:
+                await self._decide_if_open(unit, row)  # the diagnosis of this opening was heard before the opening
 
     async def diagnosis(self, event: Diagnosis, unit: Unit) -> None:
         """New causes: decide, unless the incident is over or a run is on its way."""
@@ -65,7 +67,7 @@ class Handlers:
             return
         row.source_revision = event.revision
         before = cases.facts_of(row)
-        case = replace(before, causes=translate.causes(event), symptom_of=event.symptom_of)
+        case = replace(before, causes=translate.causes(event), diagnosed_at=event.at, symptom_of=event.symptom_of)
         if _best(case) != _best(before):
             case = replace(case, declined=None)
         cases.keep(row, case, unit.now)

@@ -334,7 +334,7 @@ async def test_a_reopening_whose_diagnosis_was_heard_first_is_decided_at_once(
         await world.says(over)
         await world.decided(gone.case_id, "mode-assist", "incident-gone")
         again = later(over, Transition.REOPENED, opened_at=datetime.now(UTC))
-        await world.says(diagnosis(again, revision=2, at=datetime.now(UTC)))
+        await world.says(diagnosis(again, revision=2))
 
         async def it_is_heard() -> bool:
             return bool(await world.rows("select 1 from cases where source_revision = 2"))

@@ -115,6 +115,21 @@ def build(settings: Settings) -> Service:
     routes = Routes(service.packs, service.units, service.ids, settings.routes_s)
     service.bus.watch(Route, routes.seen)
 
+    service.task("workflows", engine.run)
+    service.task("routes", routes.run)
+    _sweep(service, settings, handlers, engine, spawner)
+    service.every(settings.good_files_s, "good-files", good_files.look)
+    service.every(PRUNE_S, "prune", handlers.prune)
+    service.every(PRUNE_S, "clean-up-backups", archiving.clean_up)
+    service.every(settings.lease_renew_s, "renew-leases", guard.renew, exclusive=False)
+    service.bus.watch(Lease, leases.seen)
+    service.on_stop(engine.stop)
+    return service
+
+
+def _sweep(service: Service, settings: Settings, handlers: Handlers, engine: Engine, spawner: Spawner) -> None:
+    """What events may have missed: runs that wait, were left behind, or whose healer died; children that ended."""
+
     async def start_waiting(unit: Unit) -> None:
         await handlers.start_waiting(unit)
 
@@ -127,19 +142,10 @@ def build(settings: Settings) -> Service:
     async def reap(_unit: Unit) -> None:
         spawner.reap()
 
-    service.task("workflows", engine.run)
-    service.task("routes", routes.run)
     service.every(settings.sweep_s, "start-waiting", start_waiting)
     service.every(STRANDED_S, "finish-stranded", finish_stranded)
     service.every(ADOPT_S, "adopt", adopt, exclusive=False)
     service.every(REAP_S, "reap", reap, exclusive=False)
-    service.every(settings.good_files_s, "good-files", good_files.look)
-    service.every(PRUNE_S, "prune", handlers.prune)
-    service.every(PRUNE_S, "clean-up-backups", archiving.clean_up)
-    service.every(settings.lease_renew_s, "renew-leases", guard.renew, exclusive=False)
-    service.bus.watch(Lease, leases.seen)
-    service.on_stop(engine.stop)
-    return service
 
 
 def _hear_agents(service: Service, switch: Callable[[], bool]) -> None:

@@ -79,8 +79,6 @@ class Pull:
                 silence_s = loop.time() - self._heard_at
                 if silence_s > SILENCE_S:
                     raise PullBrokenError(f"{self._consumer}: nothing heard for {silence_s:.1f} s") from None
-                if self._requested <= 0:
-                    await self._ask()
 
     def _checked(self, item: Msg | PullBrokenError) -> Msg:
         if isinstance(item, PullBrokenError):

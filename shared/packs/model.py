@@ -183,5 +183,5 @@ class Pack(Part):
     http_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     """Hosts that probes, playbooks and notices may call."""
     good_after_s: Annotated[float, Field(gt=0)] = 600
-    """A configuration file that has been in force this long without an incident is a last good version; one with which an
-    incident came, after twelve times as long."""
+    """A configuration file that has been in force this long without an incident is a last good version; one with which
+    an incident came, after twelve times as long."""
